@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks at all loss counters at an interval and makes events of what is new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tetragon_py.daemon.clock import boottime_ns
+from tetragon_py.events.agent import LossEvent, LossSource
+
+if TYPE_CHECKING:
+    from tetragon_py.loader.lifecycle import LifecycleSensor
+    from tetragon_py.pipeline import Pipeline
+
+__all__ = ["LossWatch"]
+
+log = structlog.get_logger("losses")
+#: Sources that one event names.
+_SOURCES_SHOWN = 10
+
+
+class LossWatch:
+    """Kernel and user space: nothing is lost in silence."""
+
+    def __init__(self, sensor: LifecycleSensor, pipeline: Pipeline) -> None:
+        self._sensor = sensor
+        self._pipeline = pipeline
+        self._since_ns = boottime_ns()
+        self._failed_before = 0
+        self._suspects: set[int] = set()
+        self._exits_lost = False
+        self.total = 0
+
+    def check(self) -> bool:
+        """Tell what was lost since the last check; whether there was anything.
+
+        To be called with the rings drained, so that a process which the kernel's table
+        no longer has can be told from one whose exit is still to be read.
+        """
+        now = boottime_ns()
+        events = [*self._kernel(now), *self._user_space(now)]
+        for event in events:
+            self.total += event.total
+            log.warning("events lost", cause=event.cause, **event.counts)
+            self._pipeline.tell_loss(event)
+        self._since_ns = now
+        if self._exits_lost:
+            self._heal()
+        return bool(events)
+
+    def _kernel(self, now: int) -> list[LossEvent]:
+        events = []
+        for losses in self._sensor.losses.read_new():
+            self._exits_lost |= "exit" in losses.counts
+            ranked = sorted(losses.sources.items(), key=lambda item: -item[1])
+            sources = [
+                LossSource(tgid, count, self._pipeline.cache.find_tgid(tgid))
+                for tgid, count in ranked[:_SOURCES_SHOWN]
+            ]
+            events.append(
+                LossEvent(
+                    "lifecycle",
+                    losses.cause,
+                    losses.counts,
+                    self._since_ns,
+                    now,
+                    sources,
+                )
+            )
+        return events
+
+    def _user_space(self, now: int) -> list[LossEvent]:
+        pipeline = self._pipeline
+        causes = {"decode": {"record": pipeline.failed_count - self._failed_before}}
+        self._failed_before = pipeline.failed_count
+        dropped = sum(output.sink.take_dropped() for output in pipeline.outputs)
+        causes["sink"] = {"line": dropped}
+        return [
+            LossEvent("lifecycle", cause, counts, self._since_ns, now)
+            for cause, counts in causes.items()
+            if any(counts.values())
+        ]
+
+    def _heal(self) -> None:
+        """Let go of processes whose exit was lost: absent from two looks in a row."""
+        cache = self._pipeline.cache
+        living = set(self._sensor.living())
+        absent = cache.absent(living)
+        cache.forget(absent & self._suspects)
+        self._suspects = absent - self._suspects
+        self._exits_lost = bool(self._suspects)

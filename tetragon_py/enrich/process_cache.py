@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every live process with its ancestors, and the exited ones that are still needed.
+
+Comes in: fork, exec and exit events in the order of their lane, and the scan at start.
+Goes out: the `Process` that each event is about. Live processes are never evicted. An
+exited one stays while a living descendant or a record in another lane may refer to it.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tetragon_py.enrich.cgroup import CgroupCache
+from tetragon_py.events.process import (
+    CgroupInfo,
+    Credentials,
+    ExecEvent,
+    ExitEvent,
+    ForkEvent,
+    Namespaces,
+    Process,
+    ProcessKey,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["KERNEL_KEY", "ProcessCache"]
+
+#: The parent of the first processes, which no iterator lists; Tetragon's exec id for it
+#: has the start time 1.
+KERNEL_KEY = ProcessKey(1, 0)
+#: A process that execs for ever, or whose children fork and exit for ever, would keep
+#: all its ancestors: from this depth on, the eldest half is let go.
+DEPTH_MAX = 256
+#: Exited processes that are kept at least.
+RETIRED_MIN = 1024
+
+_NOBODY = CgroupInfo("", "", "", "", "", "", "")
+_NO_NAMESPACES = Namespaces(*[0] * 10)
+_NO_CREDENTIALS = Credentials(*[0] * 15)
+
+
+class ProcessCache:
+    """Processes by their key. For one thread.
+
+    Args:
+        node_name: First part of each exec id.
+    """
+
+    def __init__(self, node_name: str) -> None:
+        self._node = node_name.encode("utf-8", "surrogateescape")
+        self._live: dict[int, Process] = {}
+        self._retired: dict[ProcessKey, Process] = {}
+        self._retired_before: dict[ProcessKey, Process] = {}
+        self._cgroups = CgroupCache()
+        self.unknown_count = 0  # events about a process that the cache did not have
+        self._live[0] = kernel = self._unknown(KERNEL_KEY)
+        kernel.image = replace(_UNKNOWN_IMAGE, process=KERNEL_KEY, from_procfs=True)
+        kernel.known = True
+        self.unknown_count = 0
+
+    def __len__(self) -> int:
+        return len(self._live) - 1
+
+    def exec_id(self, key: ProcessKey) -> bytes:
+        """Base64 of node:start:tgid, as ASCII bytes."""
+        start, tgid = key if key[1] else KERNEL_KEY
+        return b2a_base64(b"%b:%d:%d" % (self._node, start, tgid), newline=False)
+
+    def fork(self, event: ForkEvent) -> Process:
+        """A new process: shares its parent's image until it calls exec."""
+        key = event.process
+        old = self._live.get(key[1])
+        if old is not None:
+            if old.key == key:  # the scan has seen it first
+                return old
+            self._retire(old)
+        parent = self._parent(event.parent)
+        process = Process(
+            key,
+            self.exec_id(key),
+            parent.image,
+            parent,
+            parent.exec_id,
+            parent.cgroup,
+            event.namespaces or parent.namespaces,
+            event.nspid == 1 or parent.in_init_tree,
+            True,
+            parent.known,
+            False,
+            parent.depth + 1,
+        )
+        if parent.depth >= DEPTH_MAX:
+            self._shorten(process)
+        self._live[key[1]] = process
+        return process
+
+    def exec(self, event: ExecEvent) -> Process:
+        """A new image of a process, or a process that the scan found."""
+        key = event.process
+        parent = self._parent(event.parent)
+        old = self._live.get(key[1])
+        if old is not None:
+            self._retire(old)
+        process = Process(
+            key,
+            self.exec_id(key),
+            event,
+            parent,
+            parent.exec_id,
+            self._cgroups.lookup(event.cgroup_path),
+            event.namespaces,
+            event.nspid == 1 or parent.in_init_tree,
+            False,
+            True,
+            False,
+            parent.depth + 1,
+        )
+        if parent.depth >= DEPTH_MAX:
+            self._shorten(process)
+        self._live[key[1]] = process
+        return process
+
+    def exit(self, event: ExitEvent) -> Process:
+        """The end of a process. One that is unknown is made up from its key."""
+        process = self._live.pop(event.process[1], None)
+        if process is None:
+            return self._unknown(event.process)
+        self._retire(process)
+        if process.key == event.process:
+            return process
+        return self._unknown(event.process, parent=process)
+
+    def find(self, key: ProcessKey) -> Process | None:
+        """The process of a key, live or exited, or None."""
+        process = self._live.get(key[1])
+        if process is not None and process.key == key:
+            return process
+        return self._retired.get(key) or self._retired_before.get(key)
+
+    def find_tgid(self, tgid: int) -> Process | None:
+        """The live process with this number, or None."""
+        return self._live.get(tgid)
+
+    def seed(self, images: Iterable[ExecEvent]) -> list[Process]:
+        """Enter what lived before the agent; parents come first in the result.
+
+        Args:
+            images: One per process, in any order.
+        """
+        waiting = {image.process: image for image in images}
+        seeded: list[Process] = [self._live[0]]
+        for key in sorted(waiting):
+            chain = []
+            image = waiting.pop(key, None)
+            while image is not None:  # its ancestors that are not entered yet
+                chain.append(image)
+                image = waiting.pop(image.parent, None)
+            for image in reversed(chain):
+                process = self.exec(image)
+                process.forked = False
+                seeded.append(process)
+        return seeded
+
+    def sweep(self) -> None:
+        """Let exited processes go that no record can refer to any more.
+
+        To be called when all lanes have been read up to where they were when the last
+        exit was read: a process posts nothing after its exit.
+        """
+        if len(self._retired) >= RETIRED_MIN:
+            self._retired_before = self._retired
+            self._retired = {}
+
+    def absent(self, living: set[int]) -> set[int]:
+        """Numbers of processes that are live here, but not in the kernel's table."""
+        return self._live.keys() - living - {0}
+
+    def forget(self, tgids: set[int]) -> None:
+        """Retire processes whose exit was lost."""
+        for tgid in tgids:
+            process = self._live.pop(tgid, None)
+            if process is not None:
+                self._retire(process)
+
+    def _parent(self, key: ProcessKey) -> Process:
+        if not key[1]:
+            return self._live[0]
+        found = self._live.get(key[1])
+        if found is not None and found.key == key:
+            return found
+        return self.find(key) or self._unknown(key)
+
+    def _retire(self, process: Process) -> None:
+        process.exited = True
+        self._retired[process.key] = process
+
+    @staticmethod
+    def _shorten(process: Process) -> None:
+        """Cut the chain of ancestors in its middle; exec ids of parents stay."""
+        ancestor: Process | None = process
+        for depth in range(DEPTH_MAX // 2, -1, -1):
+            if ancestor is None:
+                return
+            ancestor.depth = depth
+            if not depth:
+                ancestor.parent = None
+            ancestor = ancestor.parent
+
+    def _unknown(self, key: ProcessKey, parent: Process | None = None) -> Process:
+        """A process of which only its key is known."""
+        self.unknown_count += 1
+        return Process(
+            key,
+            self.exec_id(key),
+            _UNKNOWN_IMAGE,
+            parent,
+            parent.exec_id if parent else b"",
+            _NOBODY,
+            _NO_NAMESPACES,
+            in_init_tree=False,
+            forked=False,
+            known=False,
+        )
+
+
+_UNKNOWN_IMAGE = ExecEvent(
+    boottime_ns=0,
+    process=ProcessKey(0, 0),
+    parent=ProcessKey(0, 0),
+    flags=0,
+    nspid=0,
+    tid_before=0,
+    filename=b"",
+    interpreter=b"",
+    executable=b"",
+    executable_flags=0,
+    cwd=b"",
+    cwd_flags=0,
+    tty=b"",
+    cgroup_path=b"",
+    cgroup_id=0,
+    arguments=b"",
+    arguments_bytes=0,
+    environment=b"",
+    environment_bytes=0,
+    inode=0,
+    links=0,
+    device=0,
+    mode=0,
+    credentials=_NO_CREDENTIALS,
+    namespaces=_NO_NAMESPACES,
+    cpu=0,
+    sequence=0,
+)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines into a descriptor that may be slow or full: the caller never waits.
+
+Comes in: batches of whole lines. Goes out: one write per batch. What the descriptor does
+not take now waits in a bounded backlog; when that is full the oldest batch goes, those
+that may be spared first, and is counted. A line is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+
+__all__ = ["LineSink"]
+
+#: Memory for lines that a slow reader or a full disk has not taken.
+BACKLOG_MAX_BYTES = 8 << 20
+
+
+@dataclass(slots=True)
+class _Batch:
+    data: memoryview
+    line_count: int
+    spare: bool  # may go before others
+
+
+class LineSink:
+    """One output. For one thread.
+
+    Args:
+        fd: Open for writing and non-blocking (unless a regular file); closed by `close`.
+        name: For messages.
+    """
+
+    def __init__(self, fd: int, name: str) -> None:
+        self.name = name
+        self.fd = fd
+        self.written_bytes = 0
+        self.error = ""  # why the last write failed, "" when all is well
+        self.is_broken = False  # nobody reads any more
+        self._dropped_lines = 0
+        self._backlog: deque[_Batch] = deque()
+        self._backlog_bytes = 0
+        self._line_is_open = False  # the last write ended within a line
+
+    def write(self, data: bytes, line_count: int, *, spare: bool = False) -> None:
+        """Write `data`, whole lines, now or as soon as the descriptor takes it."""
+        if not self._backlog:
+            done = self._write(memoryview(data))
+            if done == len(data):
+                return
+            rest = memoryview(data)[done:]
+        else:
+            rest = memoryview(data)
+        self._backlog.append(_Batch(rest, line_count, spare))
+        self._backlog_bytes += len(rest)
+        self.flush()
+        self._limit()
+
+    def flush(self) -> bool:
+        """Try to write the backlog; True if none is left."""
+        while self._backlog:
+            batch = self._backlog[0]
+            done = self._write(batch.data)
+            self._backlog_bytes -= done
+            if done < len(batch.data):
+                batch.line_count -= bytes(batch.data[:done]).count(b"\n")
+                batch.data = batch.data[done:]
+                return False
+            self._backlog.popleft()
+        return True
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What waits."""
+        return self._backlog_bytes
+
+    def take_dropped(self) -> int:
+        """Lines dropped since the last call."""
+        count, self._dropped_lines = self._dropped_lines, 0
+        return count
+
+    def close(self) -> None:
+        """Write what can be written, drop and count the rest; twice does nothing."""
+        if self.fd < 0:
+            return
+        self.flush()
+        self._dropped_lines += sum(batch.line_count for batch in self._backlog)
+        self._backlog.clear()
+        self._backlog_bytes = 0
+        os.close(self.fd)
+        self.fd = -1
+
+    def _write(self, data: memoryview) -> int:
+        """Write as much as the descriptor takes; remember why not more."""
+        done = 0
+        while done < len(data) and not self.is_broken:
+            try:
+                written = os.write(self.fd, data[done:])
+            except BlockingIOError:
+                break
+            except BrokenPipeError:
+                self.is_broken, self.error = True, "nobody reads it any more"
+                break
+            except OSError as error:  # full disk, failed disk, quota
+                self.error = error.strerror or str(error)
+                break
+            self.error = ""
+            done += written
+            self.written_bytes += written
+        if done:
+            self._line_is_open = data[done - 1] != 0x0A
+        return done
+
+    def _limit(self) -> None:
+        """Drop the oldest batches that may be spared, then the oldest."""
+        first = 0
+        if self._line_is_open and self._backlog_bytes > BACKLOG_MAX_BYTES:
+            # its start is out already, so its end has to follow
+            self._split_open_line()
+            first = 1
+        while self._backlog_bytes > BACKLOG_MAX_BYTES and len(self._backlog) > first:
+            candidates = range(first, len(self._backlog))
+            spared = (i for i in candidates if self._backlog[i].spare)
+            index = next(spared, first)
+            batch = self._backlog[index]
+            del self._backlog[index]
+            self._backlog_bytes -= len(batch.data)
+            self._dropped_lines += batch.line_count
+
+    def _split_open_line(self) -> None:
+        batch = self._backlog.popleft()
+        end = bytes(batch.data).find(b"\n") + 1
+        if end < len(batch.data):
+            rest = _Batch(batch.data[end:], batch.line_count - 1, batch.spare)
+            self._backlog.appendleft(rest)
+        self._backlog.appendleft(_Batch(batch.data[:end], 1, spare=False))

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The functions of libbpf (>= 1.1) that Python calls, as cffi reads them, in the order of libbpf.h
+ * and bpf.h. The C compiler checks each against the real header. _shim.h has the rest.
+ */
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef int __s32;
+typedef unsigned long long __u64;
+
+/* bpf/libbpf.h */
+struct bpf_object;
+struct bpf_program;
+struct bpf_map;
+struct bpf_link;
+
+__u32 libbpf_major_version(void);
+__u32 libbpf_minor_version(void);
+int libbpf_num_possible_cpus(void);
+
+int bpf_object__load(struct bpf_object *object);
+void bpf_object__close(struct bpf_object *object);
+struct bpf_map *bpf_object__next_map(const struct bpf_object *object, const struct bpf_map *map);
+struct bpf_program *bpf_object__next_program(const struct bpf_object *object,
+					     struct bpf_program *program);
+
+const char *bpf_program__name(const struct bpf_program *program);
+const char *bpf_program__section_name(const struct bpf_program *program);
+int bpf_program__set_autoload(struct bpf_program *program, bool autoload);
+bool bpf_program__autoload(const struct bpf_program *program);
+int bpf_program__fd(const struct bpf_program *program);
+struct bpf_link *bpf_program__attach(const struct bpf_program *program);
+
+int bpf_link__fd(const struct bpf_link *link);
+int bpf_link__destroy(struct bpf_link *link);
+
+const char *bpf_map__name(const struct bpf_map *map);
+int bpf_map__fd(const struct bpf_map *map);
+__u32 bpf_map__key_size(const struct bpf_map *map);
+__u32 bpf_map__value_size(const struct bpf_map *map);
+__u32 bpf_map__max_entries(const struct bpf_map *map);
+int bpf_map__set_max_entries(struct bpf_map *map, __u32 max_entries);
+int bpf_map__set_value_size(struct bpf_map *map, __u32 size);
+int bpf_map__reuse_fd(struct bpf_map *map, int fd);
+void *bpf_map__initial_value(struct bpf_map *map, size_t *size);
+
+/* bpf/bpf.h */
+int bpf_map_lookup_elem(int fd, const void *key, void *value);
+int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags);
+int bpf_map_delete_elem(int fd, const void *key);
+int bpf_map_get_next_key(int fd, const void *key, void *next_key);
+int bpf_iter_create(int link_fd);
+int bpf_raw_tracepoint_open(const char *name, int program_fd);
+int bpf_enable_stats(int type);

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A BPF program of an object, and a link: a program attached to its hook."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from tetragon_py.errors import KernelError
+from tetragon_py.libbpf._libbpf import ffi, lib
+from tetragon_py.libbpf.messages import load_error
+
+__all__ = ["Link", "Program", "ProgramInfo"]
+
+
+class ProgramInfo(NamedTuple):
+    """The kernel's counters of one program (bpf_prog_info).
+
+    Run time and count only grow while statistics are on (kernel.bpf_stats_enabled);
+    misses and instructions are 0 on kernels before 5.12 and 5.16.
+    """
+
+    run_time_ns: int
+    run_count: int
+    recursion_misses: int
+    verified_instructions: int
+    id: int
+    tag: int
+
+
+class Link:
+    """A program that is attached; `close` detaches it. A context manager."""
+
+    def __init__(self, pointer: object) -> None:
+        self._pointer: object | None = pointer
+
+    def read_iterator(self) -> bytes:
+        """Run an iterator to its end: all that it wrote."""
+        fd = lib.bpf_iter_create(lib.bpf_link__fd(self._pointer))
+        if fd < 0:
+            raise KernelError("bpf_iter_create", -fd)
+        chunks = []
+        try:
+            while chunk := os.read(fd, 1 << 16):
+                chunks.append(chunk)
+        except OSError as error:
+            raise KernelError("read iterator", error.errno or 0) from error
+        finally:
+            os.close(fd)
+        return b"".join(chunks)
+
+    def close(self) -> None:
+        """Detach; twice does nothing."""
+        if self._pointer is not None:
+            lib.bpf_link__destroy(self._pointer)
+            self._pointer = None
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Program:
+    """A program of a `BpfObject`."""
+
+    def __init__(self, pointer: object) -> None:
+        self._pointer = pointer
+        self.name = ffi.string(lib.bpf_program__name(pointer)).decode()
+        self.section = ffi.string(lib.bpf_program__section_name(pointer)).decode()
+
+    @property
+    def fd(self) -> int:
+        """The descriptor; negative before the object is loaded."""
+        return lib.bpf_program__fd(self._pointer)
+
+    @property
+    def autoload(self) -> bool:
+        """Whether `BpfObject.load` loads it."""
+        return lib.bpf_program__autoload(self._pointer)
+
+    @autoload.setter
+    def autoload(self, value: bool) -> None:
+        result = lib.bpf_program__set_autoload(self._pointer, value)
+        if result < 0:
+            raise KernelError(f"set autoload of {self.name}", -result)
+
+    def attach(self) -> Link:
+        """Attach to the hook that the section names."""
+        pointer = lib.bpf_program__attach(self._pointer)
+        if pointer == ffi.NULL:
+            raise load_error(f"attach {self.name} to {self.section}", ffi.errno)
+        return Link(pointer)
+
+    def info(self) -> ProgramInfo:
+        """What the kernel counts for it."""
+        info = ffi.new("struct tpy_program_info *")
+        result = lib.tpy_program_info(self.fd, info)
+        if result < 0:
+            raise KernelError(f"read info of program {self.name}", -result)
+        return ProgramInfo(
+            info.run_time_ns,
+            info.run_count,
+            info.recursion_misses,
+            info.verified_instructions,
+            info.id,
+            info.tag,
+        )

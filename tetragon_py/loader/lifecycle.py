@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of the kernel side that always runs: process events, and what all share.
+
+Order of a start: load -> attach -> seed, so that no process falls between the scan and
+the live stream. `close` undoes all of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tetragon_py.abi import _generated as c
+from tetragon_py.abi.record import EVENT_EXEC
+from tetragon_py.libbpf import BpfObject, RingBuffer
+from tetragon_py.libbpf.btf import require_kernel_btf
+from tetragon_py.libbpf.maps import possible_cpus
+from tetragon_py.loader.losses import LossCounters
+from tetragon_py.loader.object_files import read_object
+
+if TYPE_CHECKING:
+    from tetragon_py.libbpf import Link, Program
+
+__all__ = ["LANE_MAPS", "LifecycleSensor", "SensorLimits"]
+
+#: The ring buffer of each lane, in the order of the lanes.
+LANE_MAPS = ("lifecycle", "verdicts", "policy_events")
+_PROGRAMS = (
+    (c.EVENT_FORK, "process_fork"),
+    (c.EVENT_EXEC, "process_exec"),
+    (c.EVENT_EXIT, "process_exit"),
+)
+#: Programs are attached in this order: an exec or exit of a process whose fork was seen
+#: is never missed, one without its fork is completed from the record itself.
+_SHARED_MAPS = (*LANE_MAPS, "processes", "sequences", "losses", "loss_sources")
+#: Paths, terminal and cgroup of an exec record: EXEC_PATHS_MAX of process.bpf.c.
+_PATHS_BYTES = 3 * c.PATH_MAX_BYTES + 256 + c.TTY_MAX_BYTES + c.CGROUP_MAX_BYTES + 16
+
+
+@dataclass(frozen=True, slots=True)
+class SensorLimits:
+    """Sizes, in bytes unless named otherwise; rings are powers of two of the page."""
+
+    ring_bytes: tuple[int, int, int]
+    process_entries: int
+    arguments_bytes: int
+    environment_bytes: int  # 0: the environment is not read
+
+
+class LifecycleSensor:
+    """process.bpf.o and iter.bpf.o in the kernel. A context manager; for one thread.
+
+    Raises:
+        VerifierError, UnsupportedError, KernelError: nothing stays loaded then.
+    """
+
+    def __init__(self, limits: SensorLimits) -> None:
+        require_kernel_btf()
+        self._undo = contextlib.ExitStack()
+        with contextlib.ExitStack() as undo:
+            self._process = self._open("process", undo)
+            self._configure(limits)
+            self._process.load()
+            self._iterator = self._open("iter", undo)
+            for name in _SHARED_MAPS:
+                self._iterator.maps[name].reuse(self._process.maps[name])
+            self._iterator.load()
+            maps = self._process.maps
+            self.rings = tuple(
+                undo.enter_context(RingBuffer(maps[name])) for name in LANE_MAPS
+            )
+            self._undo = undo.pop_all()
+        self.losses = LossCounters(
+            maps["losses"],
+            maps["loss_sources"],
+            [(kind, self._process.programs[name]) for kind, name in _PROGRAMS],
+        )
+        self._links: list[Link] = []
+
+    @property
+    def programs(self) -> list[Program]:
+        """The three programs on tracepoints."""
+        return [self._process.programs[name] for _, name in _PROGRAMS]
+
+    def attach(self) -> None:
+        """Start the live stream."""
+        for _, name in _PROGRAMS:
+            self._links.append(self._process.programs[name].attach())
+
+    def seed(self) -> bytes:
+        """Enter the processes that live already; their task_image records."""
+        with self._iterator.programs["seed_processes"].attach() as link:
+            return link.read_iterator()
+
+    def living(self) -> dict[int, int]:
+        """The kernel's process table: tgid -> start of its image (boottime ns)."""
+        return {
+            int.from_bytes(key, "little"): int.from_bytes(value[:8], "little")
+            for key, value in self._process.maps["processes"].items()
+        }
+
+    def detach(self) -> None:
+        """Stop the live stream; what is in the rings can still be read."""
+        while self._links:
+            self._links.pop().close()
+
+    def close(self) -> None:
+        """Leave nothing in the kernel; twice does nothing."""
+        self.detach()
+        self._undo.close()
+
+    def __enter__(self) -> LifecycleSensor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @staticmethod
+    def _open(name: str, undo: contextlib.ExitStack) -> BpfObject:
+        return undo.enter_context(BpfObject(read_object(name), name))
+
+    def _configure(self, limits: SensorLimits) -> None:
+        process = self._process
+        maps = process.maps
+        for name, size in zip(LANE_MAPS, limits.ring_bytes, strict=True):
+            maps[name].set_max_entries(size)
+        maps["processes"].set_max_entries(limits.process_entries)
+        process.set_constant("arguments_max", limits.arguments_bytes)
+        process.set_constant("environment_max", limits.environment_bytes)
+        scratch = maps["exec_scratch"]
+        scratch.set_max_entries(possible_cpus())
+        scratch.set_value_size(
+            EVENT_EXEC.size
+            + _PATHS_BYTES
+            + limits.arguments_bytes
+            + limits.environment_bytes
+        )

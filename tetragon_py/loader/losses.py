@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel side's loss counters, as what is new since the last look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tetragon_py.abi import _generated as c
+from tetragon_py.abi.record import LOSS_SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tetragon_py.libbpf import Map, Program
+
+__all__ = ["CAUSE_NAMES", "TYPE_NAMES", "LossCounters", "Losses"]
+
+CAUSE_NAMES = {
+    c.LOSS_RING_FULL: "ring_full",
+    c.LOSS_TABLE_FULL: "table_full",
+    c.LOSS_NO_SCRATCH: "no_scratch",
+    c.LOSS_NOT_RUN: "not_run",
+}
+TYPE_NAMES = {c.EVENT_FORK: "fork", c.EVENT_EXEC: "exec", c.EVENT_EXIT: "exit"}
+
+
+class Losses(NamedTuple):
+    """New losses of one cause: by kind of record, and by the process behind them."""
+
+    cause: str
+    counts: dict[str, int]
+    sources: dict[int, int]  # tgid -> records; a hint, the counts are exact
+
+
+class LossCounters:
+    """Reads the maps "losses" and "loss_sources", and the kernel's own misses.
+
+    Args:
+        losses: Per-CPU counters by cause and type.
+        sources: By whom; emptied at each look.
+        programs: Type of record -> the program that posts it.
+    """
+
+    def __init__(
+        self, losses: Map, sources: Map, programs: Iterable[tuple[int, Program]]
+    ) -> None:
+        self._losses = losses
+        self._sources = sources
+        self._programs = list(programs)
+        self._seen: dict[tuple[int, int], int] = {}
+
+    def read_new(self) -> list[Losses]:
+        """What was lost since the last call, one entry per cause."""
+        fresh: dict[int, dict[str, int]] = {}
+        for (cause, kind), total in self._totals().items():
+            new = total - self._seen.get((cause, kind), 0)
+            if new:
+                self._seen[cause, kind] = total
+                fresh.setdefault(cause, {})[TYPE_NAMES[kind]] = new
+        if not fresh:
+            return []
+        sources = self._take_sources()
+        return [
+            Losses(CAUSE_NAMES[cause], counts, sources.get(cause, {}))
+            for cause, counts in fresh.items()
+        ]
+
+    def _totals(self) -> dict[tuple[int, int], int]:
+        totals = {}
+        for cause in CAUSE_NAMES:
+            for kind in TYPE_NAMES:
+                index = cause * c.EVENT_TYPE_COUNT + kind
+                values = self._losses.percpu_values(index.to_bytes(4, "little"))
+                totals[cause, kind] = sum(int.from_bytes(v, "little") for v in values)
+        for kind, program in self._programs:
+            totals[c.LOSS_NOT_RUN, kind] += program.info().recursion_misses
+        return totals
+
+    def _take_sources(self) -> dict[int, dict[int, int]]:
+        found: dict[int, dict[int, int]] = {}
+        for key, value in self._sources.items():
+            self._sources.delete(key)
+            tgid, _kind, cause = LOSS_SOURCE.unpack(key)
+            by_tgid = found.setdefault(cause, {})
+            by_tgid[tgid] = by_tgid.get(tgid, 0) + int.from_bytes(value, "little")
+        return found

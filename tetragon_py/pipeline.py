@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One record through decode, enrich and encode to its outputs.
+
+Comes in: batches of records of one lane. Goes out: one write per batch and output. A
+record that a stage cannot deal with costs that record only, and is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from tetragon_py.abi import _generated as c
+from tetragon_py.abi.record import INDEX
+from tetragon_py.decode.process import decode_exec, decode_exit, decode_fork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tetragon_py.enrich.process_cache import ProcessCache
+    from tetragon_py.events.agent import LossEvent
+    from tetragon_py.events.process import ExecEvent, ExitEvent, Process
+    from tetragon_py.export.line_sink import LineSink
+
+__all__ = ["Encoder", "Output", "Pipeline"]
+
+_iter_index = INDEX.iter_unpack
+
+
+class Encoder(Protocol):
+    """Event -> one line that ends with a newline."""
+
+    def exec_line(self, process: Process) -> bytes:
+        """A process runs a new image."""
+
+    def exit_line(self, process: Process, event: ExitEvent) -> bytes:
+        """A process has ended."""
+
+    def loss_line(self, event: LossEvent) -> bytes:
+        """Records were lost."""
+
+
+@dataclass(slots=True)
+class Output:
+    """An encoder with the sink that its lines go to."""
+
+    encoder: Encoder
+    sink: LineSink
+    lines: list[bytes] = field(default_factory=list)
+
+    def flush(self, *, spare: bool = False) -> None:
+        """One write for all lines since the last time."""
+        if self.lines:
+            self.sink.write(b"".join(self.lines), len(self.lines), spare=spare)
+            self.lines.clear()
+
+
+class Pipeline:
+    """The data path behind the ring buffers. For one thread.
+
+    Args:
+        cache: Knows the processes.
+        outputs: At least one.
+        on_error: Told of each record that failed, with the exception.
+    """
+
+    def __init__(
+        self,
+        cache: ProcessCache,
+        outputs: list[Output],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self.cache = cache
+        self.outputs = outputs
+        self.event_counts = [0] * c.EVENT_TYPE_COUNT
+        self.failed_count = 0
+        self._on_error = on_error
+        self._handlers: list[Callable[[memoryview, int], None]] = [
+            self._malformed,
+            self._fork,
+            self._exec,
+            self._exit,
+        ]
+
+    def run(self, data: memoryview, index: memoryview, lane: int) -> None:
+        """Deal with one batch; its lines are with the sinks afterwards.
+
+        Args:
+            data: The records.
+            index: Offset and type of each, see libbpf.ringbuf.Batch.
+            lane: Which ring they come from.
+        """
+        handlers = self._handlers
+        counts = self.event_counts
+        for offset, kind in _iter_index(index):
+            try:
+                handlers[kind](data, offset)
+                counts[kind] += 1
+            except Exception as error:  # noqa: BLE001 - one bad record must not stop the agent
+                self.failed_count += 1
+                self._on_error(error)
+        self.flush(spare=lane != c.LANE_LIFECYCLE)
+
+    def seed(self, images: Iterable[ExecEvent]) -> int:
+        """Enter and tell the processes that lived before the agent; how many."""
+        processes = self.cache.seed(images)
+        for process in processes:
+            for output in self.outputs:
+                output.lines.append(output.encoder.exec_line(process))
+        self.flush()
+        return len(processes)
+
+    def tell_loss(self, event: LossEvent) -> None:
+        """Write a loss event at once."""
+        for output in self.outputs:
+            output.lines.append(output.encoder.loss_line(event))
+        self.flush()
+
+    def flush(self, *, spare: bool = False) -> None:
+        """Hand all lines to the sinks."""
+        for output in self.outputs:
+            output.flush(spare=spare)
+
+    def _fork(self, data: memoryview, offset: int) -> None:
+        self.cache.fork(decode_fork(data, offset))
+
+    def _exec(self, data: memoryview, offset: int) -> None:
+        process = self.cache.exec(decode_exec(data, offset))
+        for output in self.outputs:
+            output.lines.append(output.encoder.exec_line(process))
+
+    def _exit(self, data: memoryview, offset: int) -> None:
+        event = decode_exit(data, offset)
+        process = self.cache.exit(event)
+        for output in self.outputs:
+            output.lines.append(output.encoder.exit_line(process, event))
+
+    def _malformed(self, data: memoryview, offset: int) -> None:
+        raise ValueError(f"record at {offset} has no type")
