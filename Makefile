@@ -83,7 +83,7 @@ vmlinux: ## regenerate vmlinux/*/vmlinux.h from Debian's kernels
 EXTENSION_SOURCES := $(wildcard tetragon_py/libbpf/_*.c tetragon_py/libbpf/_*.h) \
 	tetragon_py/libbpf/_build.py $(wildcard bpf/abi/*.h)
 
-$(BIN)/tetragon-py: build/venv.stamp $(EXTENSION_SOURCES) pyproject.toml $(OBJECTS)/sha256sums
+$(BIN)/tetragon-py: build/venv.stamp $(EXTENSION_SOURCES) pyproject.toml | $(OBJECTS)/sha256sums
 	$(call say,PYTHON,$@)
 	$(Q)$(BIN)/python -m pip install -qq --disable-pip-version-check -e .
 	$(Q)touch $@

@@ -37,7 +37,7 @@ int seed_processes(struct bpf_iter__task *ctx)
 	entry.flags = task->flags & PF_FORKNOEXEC ? 0 : PROCESS_EXECED;
 	if (bpf_map_update_elem(&processes, &tgid, &entry, BPF_NOEXIST)) {
 		if (!bpf_map_lookup_elem(&processes, &tgid))
-			count_loss(LOSS_TABLE_FULL, EVENT_FORK, tgid);
+			count_loss(LOSS_TABLE_FULL, EVENT_EXIT, tgid);
 		return 0;
 	}
 	/*

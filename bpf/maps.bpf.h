@@ -57,12 +57,12 @@ struct {
 
 /* Where walk_path() leaves a path: its text ends at the end of "text" (see lib/path.bpf.h). */
 struct path_walk {
-	__u64 dentry;	  /* to be named next */
-	__u64 mount;	  /* that it is on */
+	__u64 dentry;	   /* to be named next */
+	__u64 mount;	   /* that it is on */
 	__u64 root_dentry; /* where to stop */
 	__u64 root_mount;
-	__u32 start; /* of the text so far: counts down from PATH_MAX_BYTES */
-	__u32 flags; /* PATH_* */
+	__u32 start;			 /* of the text so far: counts down from PATH_MAX_BYTES */
+	__u32 flags;			 /* PATH_* */
 	char text[PATH_MAX_BYTES + 256]; /* Verifier: 256 more than start's mask can reach */
 };
 

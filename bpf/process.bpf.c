@@ -30,7 +30,7 @@ const volatile __u32 environment_max = 0; /* 0: do not send the environment */
 #define S_ISUID 0004000
 #define S_ISGID 0002000
 #define S_IXGRP 0000010
-#define SECURE_NOROOT 1 /* securebits: root gets no capabilities at exec */
+#define SECURE_NOROOT 1		/* securebits: root gets no capabilities at exec */
 #define EXECUTABLE_NAME_MAX 256 /* of linux_binprm.interp: BINPRM_BUF_SIZE */
 #define PAGE_BYTES 4096
 /* The longest exec record, less its arguments and environment. */
@@ -66,8 +66,9 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	event.parent = key_of(parent);
 	entry.start_boottime_ns = event.process.start_boottime_ns;
 	entry.parent = event.parent;
+	/* Without an entry nobody can tell which of its threads goes last: the exit is lost. */
 	if (bpf_map_update_elem(&processes, &tgid, &entry, BPF_ANY))
-		count_loss(LOSS_TABLE_FULL, EVENT_FORK, event.parent.tgid);
+		count_loss(LOSS_TABLE_FULL, EVENT_EXIT, event.parent.tgid);
 	read_pid_level(child, &pid);
 	event.nspid = nspid_of(&pid);
 	if (child->nsproxy != parent->nsproxy || child->cred->user_ns != parent->cred->user_ns ||
@@ -104,7 +105,8 @@ static __always_inline __u32 privileges_raised(struct linux_binprm *bprm, struct
 	 * capabilities(7), transformation during execve(): who is not root keeps only ambient
 	 * capabilities, all others come from the file.
 	 */
-	if ((cred->euid || (cred->securebits & SECURE_NOROOT)) && (cred->permitted & ~cred->ambient))
+	if ((cred->euid || (cred->securebits & SECURE_NOROOT)) &&
+	    (cred->permitted & ~cred->ambient))
 		flags |= EXEC_FILE_CAPS;
 	return flags;
 }
@@ -193,10 +195,8 @@ static __always_inline void append_user(struct exec_record *record, enum exec_fi
 	__u64 length;
 	long error;
 
-	if (end <= start) {
-		record->event->lengths[field] = 0;
+	if (end <= start)
 		return;
-	}
 	if (end - start > max)
 		record->event->flags |= cut_flag;
 	length = CLAMP_SIZE(end - start, max);
@@ -229,8 +229,8 @@ static __always_inline void enter_image(struct task_struct *task, struct event_e
 	event->parent = entry.parent;
 	event->process.tgid = tgid;
 	event->process.start_boottime_ns = entry.start_boottime_ns;
-	if (bpf_map_update_elem(&processes, &tgid, &entry, BPF_ANY))
-		count_loss(LOSS_TABLE_FULL, EVENT_EXEC, entry.parent.tgid);
+	/* If the table is full and has no old entry, the fork has counted that. */
+	bpf_map_update_elem(&processes, &tgid, &entry, BPF_ANY);
 }
 
 static __always_inline void append_paths(struct exec_record *record, struct task_struct *task,
@@ -267,6 +267,7 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	}
 	begin_record(&event->header, LANE_LIFECYCLE, EVENT_EXEC, bpf_ktime_get_boot_ns());
 	event->flags = 0;
+	__builtin_memset(event->lengths, 0, sizeof(event->lengths));
 	enter_image(task, event);
 
 	event->tid_before = old_pid;
@@ -282,11 +283,9 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	event->flags |= privileges_raised(bprm, inode, &event->credentials);
 
 	append_string(&record, EXEC_FILENAME, bprm->filename, PATH_MAX_BYTES);
-	event->lengths[EXEC_INTERPRETER] = 0;
 	if (bprm->interp != bprm->filename)
 		append_string(&record, EXEC_INTERPRETER, bprm->interp, EXECUTABLE_NAME_MAX);
 	append_paths(&record, task, file);
-	event->lengths[EXEC_TTY] = 0;
 	if (task->signal->tty)
 		append_string(&record, EXEC_TTY, &task->signal->tty->name, TTY_MAX_BYTES);
 	length = CLAMP_SIZE(read_cgroup((__u64)cgroup_node(task), record.used), CGROUP_MAX_BYTES);
@@ -297,7 +296,6 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	append_user(&record, EXEC_ARGUMENTS, mm->arg_start, mm->arg_end, arguments_max,
 		    EXEC_ARGUMENTS_CUT);
 	event->environment_bytes = mm->env_end - mm->env_start;
-	event->lengths[EXEC_ENVIRONMENT] = 0;
 	if (environment_max)
 		append_user(&record, EXEC_ENVIRONMENT, mm->env_start, mm->env_end, environment_max,
 			    EXEC_ENVIRONMENT_CUT);

@@ -37,7 +37,7 @@ struct event_header {
 	__u8 type;	   /* enum event_type */
 	__u8 lane;	   /* enum event_lane */
 	__u16 cpu;	   /* that ran the hook */
-	__u64 sequence;	   /* number of this record among those that this CPU tried to post to this lane */
+	__u64 sequence;	   /* counts what this CPU tried to post to this lane */
 	__u64 boottime_ns; /* CLOCK_BOOTTIME */
 };
 ABI_SIZE(struct event_header, 24);
@@ -47,8 +47,8 @@ struct event_fork {
 	struct event_header header;
 	struct process_key process;
 	struct process_key parent; /* the process that called fork, also with CLONE_PARENT */
-	__u32 namespaces_changed;  /* 1: the child's namespaces differ from its parent's and follow */
-	__u32 nspid;		   /* process id in the innermost pid namespace, 0 in the initial one */
+	__u32 namespaces_changed;  /* 1: they differ from the parent's, and follow */
+	__u32 nspid;		   /* id in the innermost pid namespace, 0 in the initial one */
 	struct namespaces namespaces;
 };
 ABI_SIZE(struct event_fork, 104);
@@ -76,7 +76,7 @@ enum exec_field {
 };
 
 /* Bits of the path flags: what a resolved path does not say itself. */
-#define PATH_CUT 0x1	     /* longer than PATH_MAX_BYTES or PATH_COMPONENTS_MAX: the front is missing */
+#define PATH_CUT 0x1	     /* more than PATH_MAX_BYTES or _COMPONENTS_MAX: lacks its front */
 #define PATH_DELETED 0x2     /* its last component has no name any more */
 #define PATH_UNREACHABLE 0x4 /* not below the root of the process */
 #define PATH_PSEUDO 0x8	     /* a file without directory: memfd, pipe, socket */
@@ -86,12 +86,12 @@ struct event_exec {
 	struct process_key process;
 	struct process_key parent; /* the process that forked, or the image that this one replaces */
 	__u32 flags;		   /* EXEC_* */
-	__u32 tid_before;	   /* thread that called exec: differs from tgid if not the leader */
-	__u32 nspid;		   /* process id in the innermost pid namespace, 0 in the initial one */
-	__u32 links;		   /* link count of the executable: 0 if deleted or a memfd */
+	__u32 tid_before;	   /* that called exec: differs from tgid if not the leader */
+	__u32 nspid;		   /* id in the innermost pid namespace, 0 in the initial one */
+	__u32 links;		   /* of the executable: 0 if deleted or a memfd */
 	__u64 inode;		   /* of the executable */
 	__u64 cgroup_id;	   /* in the cgroup v2 hierarchy */
-	__u32 device;		   /* of the executable's file system: major << 20 | minor */
+	__u32 device;		   /* of its file system: major << 20 | minor */
 	__u32 mode;		   /* of the executable: type and permissions */
 	__u32 arguments_bytes;	   /* all of argv, also what was cut */
 	__u32 environment_bytes;   /* all of envp, the same */

@@ -15,7 +15,7 @@
 #define ABI_SIZE(type, size) _Static_assert(sizeof(type) == (size), "ABI: size of " #type)
 #endif
 
-#define PATH_MAX_BYTES 4096	 /* Linux' PATH_MAX; paths of deeper directories are cut and marked */
+#define PATH_MAX_BYTES 4096	 /* Linux' PATH_MAX; longer paths are cut and marked */
 #define PATH_COMPONENTS_MAX 2048 /* as many as fit into PATH_MAX_BYTES: "/a/a/a..." */
 #define TTY_MAX_BYTES 64	 /* tty_struct.name */
 #define CGROUP_MAX_BYTES 4096

@@ -9,9 +9,9 @@
 
 enum loss_cause {
 	LOSS_RING_FULL = 0,  /* no room in the ring buffer */
-	LOSS_TABLE_FULL = 1, /* no room in the process table: this process has no identity */
+	LOSS_TABLE_FULL = 1, /* no room in the process table: no exit will be told */
 	LOSS_NO_SCRATCH = 2, /* no buffer to build the record in */
-	LOSS_NOT_RUN = 3,    /* the hook was hit, its program did not run (kernel's recursion_misses) */
+	LOSS_NOT_RUN = 3,    /* the hook was hit, its program not run (recursion_misses) */
 	LOSS_CAUSE_COUNT = 4,
 };
 

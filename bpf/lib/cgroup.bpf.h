@@ -29,7 +29,8 @@ static __always_inline struct kernfs_node *cgroup_node(struct task_struct *task)
 	struct cgroup_subsys_state *memory = 0;
 	int index;
 
-	if (kernfs_parent(node) || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+	if (kernfs_parent(node) ||
+	    !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
 		return node;
 	index = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
 	bpf_core_read(&memory, sizeof(memory), &set->subsys[index]);

@@ -5,8 +5,9 @@
  *
  * The walk goes up from the file, so the text grows from the end of its buffer to the front. It is
  * a global function called in a loop: the verifier checks a global function once and by itself, so
- * PATH_COMPONENTS_MAX components cost what PATH_STEP do, on every kernel since 5.6 and without bpf_loop(). A
- * global function takes no pointers before 5.12, therefore the state is in a per-CPU map.
+ * PATH_COMPONENTS_MAX components cost what PATH_STEP do, on every kernel since 5.6 and without
+ * bpf_loop(). A global function takes no pointers before 5.12, therefore the state is in a per-CPU
+ * map.
  *
  * A rename during the walk can mix old and new names: the locks that d_path() takes are out of a
  * program's reach.
@@ -18,7 +19,7 @@
 #include "lib/bound.bpf.h"
 #include <bpf/bpf_core_read.h>
 
-#define PATH_STEP 32	 /* components per call */
+#define PATH_STEP 32	   /* components per call */
 #define NAME_MAX_BYTES 255 /* NAME_MAX of Linux */
 #define WALK_MORE 0
 #define WALK_DONE 1

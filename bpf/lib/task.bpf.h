@@ -23,7 +23,8 @@ struct pid_level {
 
 static __always_inline void read_pid_level(struct task_struct *task, struct pid_level *out)
 {
-	struct pid *pid = task->thread_pid;
+	/* Verifier: before 6.2 no variable offset may be added to a BTF pointer; this is a scalar */
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	struct upid *upid;
 
 	out->level = BPF_CORE_READ(pid, level);

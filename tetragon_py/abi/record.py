@@ -9,7 +9,6 @@ from tetragon_py.abi import _generated as c
 
 __all__ = [
     "CREDENTIALS",
-    "EXEC_LENGTHS",
     "EVENT_EXEC",
     "EVENT_EXIT",
     "EVENT_FORK",
@@ -45,6 +44,5 @@ EVENT_EXEC = _flat(c.EVENT_EXEC_FORMAT, _HEADER, _KEY, _KEY)
 EVENT_EXIT = _flat(c.EVENT_EXIT_FORMAT, _HEADER, _KEY)
 TASK_IMAGE = _flat(c.TASK_IMAGE_FORMAT, _KEY, _KEY)
 LOSS_SOURCE = Struct(c.LOSS_SOURCE_FORMAT)
-EXEC_LENGTHS = c.EXEC_FIELD_COUNT
 #: One entry of a batch's index: offset, type.
 INDEX = Struct("=II")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The composition root: settings in, a running agent until a signal, exit status out."""
+"""The composition root: settings in, an agent until a signal, exit status out."""
 
 from __future__ import annotations
 
@@ -173,10 +173,17 @@ def _json_encoder(settings: Settings, timestamps: Timestamps) -> JsonEncoder:
 
 @contextlib.contextmanager
 def _signals(drain: Drain) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the drain; before and after, they do what they did."""
+    """SIGINT and SIGTERM stop the drain; before and after, they do what they did.
+
+    SIGHUP must not end the agent: services are told to reload with it.
+    """
+    handlers = {
+        signal.SIGINT: lambda *_: drain.stop(),
+        signal.SIGTERM: lambda *_: drain.stop(),
+        signal.SIGHUP: lambda *_: log.info("SIGHUP: nothing to reload"),
+    }
     previous = {
-        number: signal.signal(number, lambda *_: drain.stop())
-        for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, handler) for number, handler in handlers.items()
     }
     wakeup = signal.set_wakeup_fd(drain.wakeup_end, warn_on_full_buffer=False)
     try:
@@ -189,7 +196,7 @@ def _signals(drain: Drain) -> Iterator[None]:
 
 def _flush(outputs: list[Output]) -> None:
     deadline = time.monotonic() + _FLUSH_SECONDS
-    while not all([output.sink.flush() for output in outputs]):
+    while not all([o.sink.flush() for o in outputs]):  # noqa: C419 - each is tried
         if time.monotonic() > deadline or all(o.sink.is_broken for o in outputs):
             return
         time.sleep(0.01)

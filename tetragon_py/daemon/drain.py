@@ -28,6 +28,8 @@ _GATHER_SECONDS = 0.01
 _HURRY_SHARE = 8
 #: While a sink is behind, its backlog is tried this often.
 _RETRY_SECONDS = 0.05
+#: Signals that one look takes out of the pipe: a byte each.
+_SIGNALS_MAX = 256
 
 
 class Drain:
@@ -76,6 +78,8 @@ class Drain:
             if not self._flush_backlogs():
                 timeout = min(timeout, _RETRY_SECONDS)
             ready = self._poll.poll(timeout)
+            if any(fd == self._wakeup_fd for fd, _ in ready):
+                os.read(self._wakeup_fd, _SIGNALS_MAX)
             if ready and not self.is_stopping:
                 self._gather()
             gaps = self.drain()
@@ -116,8 +120,10 @@ class Drain:
         return gaps
 
     def _gather(self) -> None:
-        if all(ring.used_bytes * _HURRY_SHARE < ring.size_bytes for ring in self._rings):
+        rings = self._rings
+        if all(ring.used_bytes * _HURRY_SHARE < ring.size_bytes for ring in rings):
             time.sleep(_GATHER_SECONDS)
 
     def _flush_backlogs(self) -> bool:
-        return all([output.sink.flush() for output in self._pipeline.outputs])
+        outputs = self._pipeline.outputs
+        return all([output.sink.flush() for output in outputs])  # noqa: C419 - each is tried

@@ -28,7 +28,9 @@ def configure_logging(settings: Settings) -> None:
         )
         if is_json
         else structlog.dev.ConsoleRenderer(
-            colors=color, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+            colors=color,
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,
         )
     )
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records in, events out: stateless, and no policy needed, as records describe themselves."""
+"""Records in, events out: stateless, for records describe themselves."""

@@ -220,7 +220,8 @@ def decode_images(data: bytes) -> Iterator[tuple[ExecEvent, bool]]:
     Yields the event, which lacks paths and arguments, and whether it is a kernel thread
     (its `filename` is then its name in brackets).
     """
-    for values in TASK_IMAGE.iter_unpack(data[: len(data) // TASK_IMAGE.size * TASK_IMAGE.size]):
+    whole = len(data) // TASK_IMAGE.size * TASK_IMAGE.size
+    for values in TASK_IMAGE.iter_unpack(data[:whole]):
         (
             start,
             tgid,

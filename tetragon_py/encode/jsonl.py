@@ -137,7 +137,7 @@ class JsonEncoder:
             }
             for source in event.sources
         ]
-        body = {
+        body: dict[str, object] = {
             "lane": event.lane,
             "cause": event.cause,
             "total": str(event.total),

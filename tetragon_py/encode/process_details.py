@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of a process in JSON that are optional: credentials, namespaces, the
-executable's properties, the environment, and the extended keys.
+"""The optional parts of a process in JSON.
 
-Each function gives a complete JSON value, or `b""` / `None` for "leave it out".
+Credentials, namespaces, the executable's properties, the environment, and the extended
+keys. Each function gives a complete JSON value, or `b""` / `None` for "leave it out".
 """
 
 from __future__ import annotations

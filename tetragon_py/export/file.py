@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tetragon_py.errors import SinkError
 from tetragon_py.export.line_sink import LineSink
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["open_file"]
 
@@ -34,7 +37,9 @@ def open_file(path: Path) -> LineSink:
         fd = os.open(path, _FLAGS, _MODE)
     except OSError as error:
         reason = _HINTS.get(error.errno or 0, error.strerror or str(error))
-        raise SinkError(f"export file {path}", f"cannot be written: {reason}") from error
+        raise SinkError(
+            f"export file {path}", f"cannot be written: {reason}"
+        ) from error
     try:
         _end_last_line(path, fd)
     except OSError as error:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lines into a descriptor that may be slow or full: the caller never waits.
 
-Comes in: batches of whole lines. Goes out: one write per batch. What the descriptor does
-not take now waits in a bounded backlog; when that is full the oldest batch goes, those
-that may be spared first, and is counted. A line is written whole or not at all.
+Comes in: batches of whole lines. Goes out: one write per batch. What the descriptor
+does not take now waits in a bounded backlog; when that is full the oldest batch goes,
+those that may be spared first, and is counted. A line is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LineSink:
     """One output. For one thread.
 
     Args:
-        fd: Open for writing and non-blocking (unless a regular file); closed by `close`.
+        fd: Open for writing, non-blocking unless a regular file; closed by `close`.
         name: For messages.
     """
 

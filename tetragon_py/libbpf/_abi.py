@@ -56,9 +56,7 @@ def _struct(name: str) -> list[str]:
         raise SystemExit(f"struct {name}: hidden padding at the end")
     upper = name.upper()
     listed = "".join(f'    "{field}",\n' for field in names)
-    offsets = "".join(
-        f'    "{field}": {detail.offset},\n' for field, detail in fields
-    )
+    offsets = "".join(f'    "{field}": {detail.offset},\n' for field, detail in fields)
     return [
         f'{upper}_FORMAT = "<{"".join(codes)}"',
         f"{upper}_SIZE = {end}",

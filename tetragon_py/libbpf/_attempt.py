@@ -14,12 +14,12 @@ import os
 import struct
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from tetragon_py.errors import KernelError, TetragonError
 from tetragon_py.libbpf import _insn as insn
-from tetragon_py.libbpf.btf import type_id
 from tetragon_py.libbpf._libbpf import ffi, lib
+from tetragon_py.libbpf.btf import type_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +33,8 @@ __all__ = [
     "address",
     "attach_perf_event",
     "attach_tracing",
-    "btf_number",
     "bpf_command",
+    "btf_number",
     "link",
     "load_program",
     "mount_point",
@@ -81,7 +81,7 @@ class AttachType(IntEnum):
 
 
 class AbsentError(TetragonError):
-    """The kernel lacks it, and no system call said so: the text says what is missing."""
+    """Something is missing that no system call complained about; the text says what."""
 
 
 @contextlib.contextmanager
@@ -135,17 +135,9 @@ def load_program(
 def verifier_says(kind: ProgramType, code: bytes) -> str:
     """Load a program for what the verifier says; empty if it is content."""
     log = bytearray(_LOG_BYTES)
-    fd = lib.tpy_program_load(
-        kind,
-        0,
-        0,
-        0,
-        ffi.from_buffer("char[]", code),
-        len(code) // 8,
-        0,
-        ffi.from_buffer("char[]", log),
-        len(log),
-    )
+    buffer, out = ffi.from_buffer("char[]", code), ffi.from_buffer("char[]", log)
+    count, no_hook = len(code) // 8, (0, 0, 0)
+    fd = lib.tpy_program_load(kind, *no_hook, buffer, count, 0, out, len(log))
     if fd >= 0:
         os.close(fd)
         return ""
@@ -156,9 +148,9 @@ def verifier_says(kind: ProgramType, code: bytes) -> str:
 
 
 class Hits:
-    """Counts the runs of the program `code`: in a map that lives as long as the block."""
+    """A map that counts the runs of the program `code`. A context manager."""
 
-    def __enter__(self) -> Hits:
+    def __enter__(self) -> Self:
         self._map = owned("create map", lib.tpy_map_create(_MAP_TYPE_ARRAY, 4, 8, 1))
         self.fd = self._map.__enter__()
         return self
@@ -187,19 +179,23 @@ class Hits:
         return "attached and ran"
 
 
-def attach_tracing(program_fd: int, name: str | None = None) -> AbstractContextManager[int]:
+def attach_tracing(
+    program_fd: int, name: str | None = None
+) -> AbstractContextManager[int]:
     """Attach to what the program was loaded for, or to the raw tracepoint `name`."""
     pointer = ffi.NULL if name is None else ffi.new("char[]", name.encode())
     return owned("attach", lib.bpf_raw_tracepoint_open(pointer, program_fd))
 
 
-def link(program_fd: int, target_fd: int, attach_type: AttachType) -> AbstractContextManager[int]:
+def link(
+    program_fd: int, target_fd: int, attach_type: AttachType
+) -> AbstractContextManager[int]:
     """Attach by a plain BPF link."""
     return owned("attach", lib.tpy_link_create(program_fd, target_fd, attach_type))
 
 
 @contextlib.contextmanager
-def attach_perf_event(  # noqa: PLR0913 - perf_event_open(2) has as many
+def attach_perf_event(
     program_fd: int,
     kind: int,
     config: int,

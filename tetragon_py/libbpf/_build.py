@@ -65,7 +65,9 @@ def declarations() -> str:
     shim = _preprocess(HERE / "_shim.h")
     libbpf = (HERE / "_cdef.h").read_text()
     # cffi cannot parse empty declarations: what ABI_SIZE() leaves
-    return re.sub(r"^\s*;", "", f"{libbpf}\n{shim}\n{abi_declarations()}", flags=re.M)
+    return re.sub(
+        r"^\s*;", "", f"{libbpf}\n{shim}\n{abi_declarations()}", flags=re.MULTILINE
+    )
 
 
 class BuildExt(build_ext):
@@ -102,5 +104,3 @@ class BdistWheel(bdist_wheel):
         """Tag the wheel abi3."""
         self.py_limited_api = "cp311"
         super().finalize_options()
-
-

@@ -1,54 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each feature's probe does: returns what it found in words, or raises.
+"""Probes of what every program needs: types, maps, iterators, test runs.
 
-A way to attach counts only if a program attached that way runs. The functions hooked
-are those behind getpgid(2) and socketpair(2), which are seldom called and which the
-probe calls itself; the tracepoint is the renaming of a task, by its own name.
+Each returns in words what it found, or raises.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import mmap
 import os
 import resource
-import socket
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tetragon_py.errors import KernelError
 from tetragon_py.libbpf import _insn as insn
 from tetragon_py.libbpf._attempt import (
     AbsentError,
+    AttachType,
     Hits,
-    address,
-    attach_perf_event,
-    attach_tracing,
+    ProgramType,
     bpf_command,
     btf_number,
     link,
     load_program,
     mount_point,
     owned,
-    perf_pmu,
 )
 from tetragon_py.libbpf._libbpf import ffi, lib
-from tetragon_py.libbpf.btf import KIND_FUNC, KIND_TYPEDEF, has_kernel_btf, type_id
+from tetragon_py.libbpf.btf import KIND_FUNC, has_kernel_btf
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = [
+    "batch_operations",
+    "bpf_file_system",
+    "kernel_btf",
+    "memory_accounting",
+    "ring_buffer",
+    "run_without_hook",
+    "statistics",
+    "task_iterator",
+]
 
 _MAP_CREATE = 0
-_LINK_CREATE = 28
 _MAP_TYPE_HASH = 1
 _MAP_TYPE_ARRAY = 2
 _MAP_TYPE_RINGBUF = 27
-_PERF_TYPE_TRACEPOINT = 2
-_RENAME = "task_rename"
-#: The first of these that the kernel has is hooked: the second pair is for kernels
-#: without CONFIG_SECURITY.
-_FUNCTIONS = ("security_task_getpgid", "__x64_sys_getpgid", "__arm64_sys_getpgid")
-_NO_LSM = "add bpf to the list of the kernel parameter lsm="
 
 
 def kernel_btf() -> str:
@@ -89,8 +83,8 @@ def batch_operations() -> str:
         error = lib.tpy_map_lookup_batch(
             fd, ffi.NULL, cursor, entry, ffi.new("__u32 *"), count
         )
-        # ENOENT: the end of the map
-        if error < 0 and error != -2:
+        # the end of the map
+        if error < 0 and error != -errno.ENOENT:
             raise KernelError("look up batch", -error)
         return "looked up"
 
@@ -104,7 +98,7 @@ def memory_accounting() -> str:
         fd = bpf_command(_MAP_CREATE, "4I", _MAP_TYPE_ARRAY, 4, 8, 1)
     finally:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (soft, hard))
-    if fd == -1:
+    if fd == -errno.EPERM:
         raise AbsentError(
             "EPERM: maps count against RLIMIT_MEMLOCK (which libbpf lifts by itself)"
         )
@@ -126,7 +120,7 @@ def statistics() -> str:
         return "switched on and off"
 
 
-def test_run(kind: int) -> str:
+def run_without_hook(kind: ProgramType) -> str:
     """Run a program without any hook: its result must come back."""
     code = insn.result(7)
     with load_program(kind, code, sleepable=kind == ProgramType.SYSCALL) as program:
@@ -137,5 +131,3 @@ def test_run(kind: int) -> str:
         if result[0] != 7:
             raise AbsentError(f"ran, but returned {result[0]} instead of 7")
         return "ran"
-
-

@@ -1,26 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each feature's probe does: returns what it found in words, or raises.
+"""Probes of the ways to attach: each counts only if a program attached that way runs.
 
-A way to attach counts only if a program attached that way runs. The functions hooked
-are those behind getpgid(2) and socketpair(2), which are seldom called and which the
-probe calls itself; the tracepoint is the renaming of a task, by its own name.
+The functions hooked are those behind getpgid(2) and socketpair(2), which are seldom
+called and which the probe calls itself; the tracepoint is the renaming of a task, by
+its own name. Each probe returns in words what it found, or raises.
 """
 
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
-import resource
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tetragon_py.errors import KernelError
-from tetragon_py.libbpf import _insn as insn
 from tetragon_py.libbpf._attempt import (
     AbsentError,
+    AttachType,
     Hits,
+    ProgramType,
     address,
     attach_perf_event,
     attach_tracing,
@@ -33,21 +31,36 @@ from tetragon_py.libbpf._attempt import (
     perf_pmu,
 )
 from tetragon_py.libbpf._libbpf import ffi, lib
-from tetragon_py.libbpf.btf import KIND_FUNC, KIND_TYPEDEF, has_kernel_btf, type_id
+from tetragon_py.libbpf.btf import KIND_FUNC, KIND_TYPEDEF, type_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MAP_CREATE = 0
-_LINK_CREATE = 28
-_MAP_TYPE_HASH = 1
-_MAP_TYPE_ARRAY = 2
-_MAP_TYPE_RINGBUF = 27
-_PERF_TYPE_TRACEPOINT = 2
-_RENAME = "task_rename"
-#: The first of these that the kernel has is hooked: the second pair is for kernels
-#: without CONFIG_SECURITY.
+__all__ = [
+    "RENAME",
+    "control_group",
+    "get_group",
+    "hooked_function",
+    "kernel_probe",
+    "kernel_probe_multi",
+    "make_pair",
+    "perf_tracepoint",
+    "raw_tracepoint",
+    "rename_self",
+    "security_hook",
+    "trampoline",
+    "typed_tracepoint",
+    "user_probe",
+    "user_probe_multi",
+]
+
+#: The tracepoint that is hooked.
+RENAME = "task_rename"
+#: The first of these that the kernel has is hooked: without CONFIG_SECURITY the system
+#: call itself.
 _FUNCTIONS = ("security_task_getpgid", "__x64_sys_getpgid", "__arm64_sys_getpgid")
+_LINK_CREATE = 28
+_PERF_TYPE_TRACEPOINT = 2
 _NO_LSM = "add bpf to the list of the kernel parameter lsm="
 
 
@@ -79,14 +92,12 @@ def _send_to_self() -> None:
         own.send(b"x")
 
 
-def _function() -> str:
+def hooked_function() -> str:
+    """The kernel function that is hooked."""
     for name in _FUNCTIONS:
         if type_id(name, KIND_FUNC):
             return name
     raise AbsentError(f"the kernel's BTF has none of {', '.join(_FUNCTIONS)}")
-
-
-# ---- hooks ----
 
 
 def typed_tracepoint(name: str, trigger: Callable[[], None]) -> str:
@@ -95,7 +106,10 @@ def typed_tracepoint(name: str, trigger: Callable[[], None]) -> str:
     with (
         Hits() as hits,
         load_program(
-            ProgramType.TRACING, hits.code(), attach_type=AttachType.RAW_TP, btf_id=target
+            ProgramType.TRACING,
+            hits.code(),
+            attach_type=AttachType.RAW_TP,
+            btf_id=target,
         ) as program,
         attach_tracing(program),
     ):
@@ -107,7 +121,7 @@ def raw_tracepoint() -> str:
     with (
         Hits() as hits,
         load_program(ProgramType.RAW_TRACEPOINT, hits.code()) as program,
-        attach_tracing(program, _RENAME),
+        attach_tracing(program, RENAME),
     ):
         return hits.expect(rename_self)
 
@@ -120,7 +134,13 @@ def perf_tracepoint() -> str:
         raise AbsentError(
             f"{error}: mount -t tracefs tracefs /sys/kernel/tracing"
         ) from error
-    number = int((mounted / "events/task" / _RENAME / "id").read_text())
+    path = mounted / "events/task" / RENAME / "id"
+    try:
+        number = int(path.read_text())
+    except FileNotFoundError as error:
+        raise AbsentError(
+            f"{path} is missing: lockdown, or built without CONFIG_FTRACE"
+        ) from error
     with (
         Hits() as hits,
         load_program(ProgramType.TRACEPOINT, hits.code()) as program,
@@ -131,7 +151,7 @@ def perf_tracepoint() -> str:
 
 def kernel_probe(config: int) -> str:
     """A kprobe by perf; `config` 1 for the return of the function."""
-    kind, name = perf_pmu("kprobe"), _function()
+    kind, name = perf_pmu("kprobe"), hooked_function()
     with (
         Hits() as hits,
         load_program(ProgramType.KPROBE, hits.code()) as program,
@@ -140,13 +160,16 @@ def kernel_probe(config: int) -> str:
         return hits.expect(get_group)
 
 
-def kernel_probe_multi(attach_type: int) -> str:
+def kernel_probe_multi(attach_type: AttachType) -> str:
     """A kprobe on a list of functions: one."""
-    name = ffi.new("char[]", _function().encode())
+    name = ffi.new("char[]", hooked_function().encode())
     names = ffi.new("char *[]", [name])
-    with Hits() as hits, load_program(
-        ProgramType.KPROBE, hits.code(), attach_type=attach_type
-    ) as program:
+    with (
+        Hits() as hits,
+        load_program(
+            ProgramType.KPROBE, hits.code(), attach_type=attach_type
+        ) as program,
+    ):
         linked = bpf_command(
             _LINK_CREATE,
             # program, target, type, flags | flags, count, symbols, addresses, cookies
@@ -158,9 +181,9 @@ def kernel_probe_multi(attach_type: int) -> str:
             return hits.expect(get_group)
 
 
-def trampoline(attach_type: int) -> str:
+def trampoline(attach_type: AttachType) -> str:
     """The entry or exit of a kernel function, or its return value."""
-    target = btf_number(_function(), KIND_FUNC)
+    target = btf_number(hooked_function(), KIND_FUNC)
     with (
         Hits() as hits,
         load_program(
@@ -172,7 +195,7 @@ def trampoline(attach_type: int) -> str:
 
 
 def security_hook(name: str, trigger: Callable[[], None], *, sleepable: bool) -> str:
-    """An ProgramType.LSM hook. Without bpf in the list of modules it attaches and never runs."""
+    """An LSM hook: without bpf in the list of modules it attaches, but never runs."""
     target = btf_number(f"bpf_lsm_{name}", KIND_FUNC)
     with (
         Hits() as hits,
@@ -229,9 +252,12 @@ def user_probe_multi() -> str:
     path, offset = _own_function()
     file = ffi.new("char[]", os.fsencode(path))
     offsets = ffi.new("__u64[]", [offset])
-    with Hits() as hits, load_program(
-        ProgramType.KPROBE, hits.code(), attach_type=AttachType.UPROBE_MULTI
-    ) as program:
+    with (
+        Hits() as hits,
+        load_program(
+            ProgramType.KPROBE, hits.code(), attach_type=AttachType.UPROBE_MULTI
+        ) as program,
+    ):
         linked = bpf_command(
             _LINK_CREATE,
             # as above | path, offsets, reference counters, cookies, count, flags, pid
@@ -243,7 +269,7 @@ def user_probe_multi() -> str:
             return hits.expect(_call_own_function)
 
 
-def control_group(kind: int, attach_type: int) -> str:
+def control_group(kind: ProgramType, attach_type: AttachType) -> str:
     """A hook of the own control group that lets everything pass."""
     own = mount_point("cgroup2") / _own_group().lstrip("/")
     group = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

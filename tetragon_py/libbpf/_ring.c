@@ -20,11 +20,11 @@
 #define CPU_MAX 4096 /* CPUs whose numbers are followed */
 
 struct tpy_ring {
-	__u64 size; /* of the data area, a power of two */
-	__u64 peeked; /* position up to which records have been copied out */
+	__u64 size;		 /* of the data area, a power of two */
+	__u64 peeked;		 /* position up to which records have been copied out */
 	unsigned long *consumer; /* page shared with the kernel: ours to write */
 	unsigned long *producer; /* page shared with the kernel: read only */
-	const char *data; /* mapped twice in a row, so that no record is split */
+	const char *data;	 /* mapped twice in a row, so that no record is split */
 	size_t page;
 	__u64 sequences[CPU_MAX]; /* last number seen of each CPU */
 };
@@ -44,7 +44,8 @@ struct tpy_ring *tpy_ring_open(int map_fd, __u64 size, int *error)
 	if (memory == MAP_FAILED)
 		goto fail;
 	ring->consumer = memory;
-	memory = mmap(NULL, ring->page + 2 * size, PROT_READ, MAP_SHARED, map_fd, (off_t)ring->page);
+	memory = mmap(NULL, ring->page + 2 * size, PROT_READ, MAP_SHARED, map_fd,
+		      (off_t)ring->page);
 	if (memory == MAP_FAILED)
 		goto fail;
 	ring->producer = memory;

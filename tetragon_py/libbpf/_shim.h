@@ -22,7 +22,8 @@ int tpy_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, vo
 			 __u32 *count);
 int tpy_map_create(int type, __u32 key_size, __u32 value_size, __u32 max_entries);
 int tpy_program_load(int type, int expected_attach_type, __u32 attach_btf_id, int attach_btf_fd,
-		     const void *instructions, size_t count, __u32 flags, char *log, __u32 log_size);
+		     const void *instructions, size_t count, __u32 flags, char *log,
+		     __u32 log_size);
 int tpy_link_create(int program_fd, int target_fd, int attach_type);
 int tpy_test_run(int program_fd, const void *context, __u32 context_size, __u32 *result);
 

@@ -50,7 +50,7 @@ def type_id(name: str, kind: int) -> int | None:
 
 
 def function_arguments(name: str) -> int | None:
-    """How many arguments a kernel function has, or None if there is no such function."""
+    """How many arguments a kernel function has; None if there is no such one."""
     if not has_kernel_btf():
         return None
     count = lib.tpy_btf_function_arguments(name.encode())

@@ -150,7 +150,7 @@ class Map:
         return found
 
     def percpu_values(self, key: bytes) -> list[bytes]:
-        """One value per possible CPU of a per-CPU map; empty if there is no such key."""
+        """One value per possible CPU of a per-CPU map; empty without such a key."""
         value = self.lookup(key) or b""
         step = self.value_size // possible_cpus()
         return [value[i : i + step] for i in range(0, len(value), step)]

@@ -19,7 +19,8 @@ __all__ = ["flush_messages", "load_error", "take_messages"]
 #: libbpf's levels: enum libbpf_print_level
 _LEVELS = ("warning", "info", "debug")
 _VERIFIER_LOG = re.compile(
-    r"prog '(?P<program>[^']+)': -- BEGIN PROG LOAD LOG --\n(?P<log>.*?)-- END PROG LOAD LOG --",
+    r"prog '(?P<program>[^']+)': -- BEGIN PROG LOAD LOG --\n"
+    r"(?P<log>.*?)-- END PROG LOAD LOG --",
     re.DOTALL,
 )
 

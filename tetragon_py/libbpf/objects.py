@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Self
 
 from tetragon_py.errors import KernelError
 from tetragon_py.libbpf._libbpf import ffi, lib
@@ -64,7 +65,7 @@ class BpfObject:
             lib.bpf_object__close(self._pointer)
             self._pointer = None
 
-    def __enter__(self) -> BpfObject:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,18 +74,14 @@ class BpfObject:
     def _map_pointer(self, suffix: str) -> object:
         # libbpf puts the start of the object's name before the names of data sections
         pointer = ffi.NULL
-        while (
-            pointer := lib.bpf_object__next_map(self._pointer, pointer)
-        ) != ffi.NULL:
+        while (pointer := lib.bpf_object__next_map(self._pointer, pointer)) != ffi.NULL:
             if ffi.string(lib.bpf_map__name(pointer)).decode().endswith(suffix):
                 return pointer
         raise KernelError(f"find map {suffix} in {self.name}", errno.ENOENT)
 
     def _maps(self) -> list[Map]:
         found, pointer = [], ffi.NULL
-        while (
-            pointer := lib.bpf_object__next_map(self._pointer, pointer)
-        ) != ffi.NULL:
+        while (pointer := lib.bpf_object__next_map(self._pointer, pointer)) != ffi.NULL:
             found.append(Map(pointer))
         return found
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tetragon_py.errors import KernelError
 from tetragon_py.libbpf._libbpf import ffi, lib
@@ -55,7 +55,7 @@ class Link:
             lib.bpf_link__destroy(self._pointer)
             self._pointer = None
 
-    def __enter__(self) -> Link:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

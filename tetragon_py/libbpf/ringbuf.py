@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from tetragon_py.errors import DecodeError, KernelError
 from tetragon_py.libbpf._libbpf import ffi, lib
@@ -18,7 +19,8 @@ INDEX_RECORDS = 2048
 BUFFER_BYTES = 1 << 20
 
 
-class Batch(NamedTuple):
+@dataclass(slots=True)
+class Batch:
     """Records copied out of a ring, valid until the next `peek`.
 
     `index` has two native u32 per record: its offset in `data`, its type.
@@ -95,7 +97,7 @@ class RingBuffer:
             lib.tpy_ring_close(self._ring)
             self._ring = None
 
-    def __enter__(self) -> RingBuffer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.abi.record import EVENT_EXEC
@@ -110,7 +110,7 @@ class LifecycleSensor:
         self.detach()
         self._undo.close()
 
-    def __enter__(self) -> LifecycleSensor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
