@@ -42,12 +42,11 @@ int seed_processes(struct bpf_iter__task *ctx)
 	}
 	/*
 	 * If the last thread left before the update, its own delete found nothing and told nothing:
-	 * take the entry back. If it leaves after the update, it finds the entry.
+	 * take the entry back. If it leaves after the update, it finds the entry; who then deletes
+	 * it first decides whether this process is told.
 	 */
-	if (!task->signal->live.counter) {
-		bpf_map_delete_elem(&processes, &tgid);
+	if (!task->signal->live.counter && !bpf_map_delete_elem(&processes, &tgid))
 		return 0;
-	}
 	image.process.tgid = tgid;
 	image.process.start_boottime_ns = entry.start_boottime_ns;
 	image.parent = entry.parent;
@@ -59,6 +58,8 @@ int seed_processes(struct bpf_iter__task *ctx)
 	bpf_probe_read_kernel(image.comm, sizeof(image.comm), task->comm);
 	read_credentials(task, &image.credentials);
 	read_namespaces(task, &pid, &image.namespaces);
-	bpf_seq_write(ctx->meta->seq, &image, sizeof(image));
+	/* The reader's buffer is full: the kernel comes again with this task, then it must be new. */
+	if (bpf_seq_write(ctx->meta->seq, &image, sizeof(image)))
+		bpf_map_delete_elem(&processes, &tgid);
 	return 0;
 }

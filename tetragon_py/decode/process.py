@@ -48,7 +48,7 @@ _FIELD_NAMES = (
 _unpack_fork = EVENT_FORK.unpack_from
 _unpack_exec = EVENT_EXEC.unpack_from
 _unpack_exit = EVENT_EXIT.unpack_from
-_EXEC_SIZE = EVENT_EXEC.size
+_FORK_SIZE, _EXEC_SIZE, _EXIT_SIZE = EVENT_FORK.size, EVENT_EXEC.size, EVENT_EXIT.size
 
 
 @lru_cache(maxsize=4096)
@@ -75,7 +75,7 @@ def decode_fork(data: memoryview, offset: int) -> ForkEvent:
     """
     try:
         (
-            _size,
+            size,
             _type,
             _lane,
             cpu,
@@ -91,6 +91,8 @@ def decode_fork(data: memoryview, offset: int) -> ForkEvent:
         ) = _unpack_fork(data, offset)
     except struct.error as error:
         raise DecodeError("fork is cut", type=c.EVENT_FORK) from error
+    if size < _FORK_SIZE:
+        raise DecodeError("fork is cut", type=c.EVENT_FORK, size=size)
     return ForkEvent(
         boottime_ns,
         ProcessKey(start, tgid),
@@ -158,6 +160,9 @@ def decode_exec(data: memoryview, offset: int) -> ExecEvent:
     cgroup_at = tty_at + n_tty
     args_at = cgroup_at + n_cgroup
     env_at = args_at + n_args
+    cwd = text[cwd_at:tty_at]
+    if not cwd and not cwd_flags and not (errors and "cwd" in errors):
+        cwd = b"/"  # the way up to the root has no names
     return ExecEvent(
         boottime_ns,
         ProcessKey(start, tgid),
@@ -169,7 +174,7 @@ def decode_exec(data: memoryview, offset: int) -> ExecEvent:
         text[interp_at:exe_at],
         text[exe_at:cwd_at],
         executable_flags,
-        text[cwd_at:tty_at],
+        cwd,
         cwd_flags,
         text[tty_at:cgroup_at],
         _cgroup_path(text[cgroup_at:args_at]),
@@ -198,7 +203,7 @@ def decode_exit(data: memoryview, offset: int) -> ExitEvent:
     """
     try:
         (
-            _size,
+            size,
             _type,
             _lane,
             cpu,
@@ -211,6 +216,8 @@ def decode_exit(data: memoryview, offset: int) -> ExitEvent:
         ) = _unpack_exit(data, offset)
     except struct.error as error:
         raise DecodeError("exit is cut", type=c.EVENT_EXIT) from error
+    if size < _EXIT_SIZE:
+        raise DecodeError("exit is cut", type=c.EVENT_EXIT, size=size)
     return ExitEvent(boottime_ns, ProcessKey(start, tgid), status, tid, cpu, sequence)
 
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import orjson
-
 from tetragon_py.encode.arguments import binary_of, join_arguments
 from tetragon_py.encode.flags import flag_words
 from tetragon_py.encode.names import signal_name
@@ -27,7 +25,7 @@ from tetragon_py.encode.process_details import (
     extended_keys,
     namespaces_object,
 )
-from tetragon_py.encode.text import json_string, json_text, marked_path
+from tetragon_py.encode.text import json_string, json_value, marked_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +75,7 @@ class JsonEncoder:
         self._host = host
         self._options = options
         self._user_name = user_name
-        self._node = b',"node_name":%b,"time":"' % json_text(
+        self._node = b',"node_name":%b,"time":"' % json_value(
             node_name.encode("utf-8", "replace").decode()
         )
 
@@ -148,7 +146,7 @@ class JsonEncoder:
         if sources:
             body["sources"] = sources
         return b'{"loss":%b%b%b"}\n' % (
-            orjson.dumps(body),
+            json_value(body),
             self._node,
             self._time(event.until_boottime_ns),
         )
@@ -190,7 +188,7 @@ class JsonEncoder:
             text += b',"auid":%d' % image.credentials.login_uid
             if process.cgroup.container_id:
                 shown = process.cgroup.container_id[:_CONTAINER_ID_SHOWN]
-                text += b',"docker":%b' % json_text(shown)
+                text += b',"docker":%b' % json_value(shown)
         if process.parent_exec_id:
             text += b',"parent_exec_id":"%b"' % process.parent_exec_id
         if process.known and self._options.credentials:
@@ -218,7 +216,7 @@ class JsonEncoder:
         if image.arguments:
             arguments = join_arguments(image.arguments)
             if arguments:
-                text += b',"arguments":%b' % json_text(arguments)
+                text += b',"arguments":%b' % json_value(arguments)
         return b'%b,"flags":"%b"' % (text, flag_words(process).encode())
 
     def _tail(self, process: Process) -> bytes:
@@ -226,7 +224,7 @@ class JsonEncoder:
         if self._user_name is not None and self._is_on_host(process):
             name = self._user_name(process.image.credentials.euid)
             if name:
-                text = b',"user":{"name":%b}' % json_text(name)
+                text = b',"user":{"name":%b}' % json_value(name)
         tree = b"true" if process.in_init_tree else b"false"
         text += b',"in_init_tree":%b' % tree
         if self._options.extended:

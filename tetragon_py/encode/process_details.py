@@ -15,7 +15,7 @@ import orjson
 from tetragon_py.abi import _generated as c
 from tetragon_py.encode.arguments import split_arguments
 from tetragon_py.encode.names import capability_names, securebit_names
-from tetragon_py.encode.text import json_text, marked_path
+from tetragon_py.encode.text import json_value, marked_path
 
 if TYPE_CHECKING:
     from tetragon_py.events.process import Credentials, ExecEvent, Namespaces, Process
@@ -87,14 +87,14 @@ def binary_properties(image: ExecEvent) -> bytes:
         path = image.executable.decode("utf-8", "replace")
         inode = {"number": str(image.inode), "links": 0}
         properties["file"] = {"inode": inode, "path": path}
-    return orjson.dumps(properties) if properties else b""
+    return json_value(properties) if properties else b""
 
 
 def environment_variables(image: ExecEvent, names: frozenset[str]) -> bytes:
     """`environment_variables`, only those in `names` unless that is empty."""
     pairs = (entry.partition("=") for entry in split_arguments(image.environment))
     listed = [
-        b'{"Key":%b,"Value":%b}' % (json_text(key), json_text(value))
+        b'{"Key":%b,"Value":%b}' % (json_value(key), json_value(value))
         for key, _, value in pairs
         if not names or key in names
     ]
@@ -129,7 +129,7 @@ def extended_keys(process: Process) -> bytes:
         kept["inode"] = {"number": str(image.inode), "links": image.links}
         kept["device"] = f"{image.device >> 20}:{image.device & 0xFFFFF}"
     return b"".join(
-        b",%b:%b" % (json_text(key), _json_value(value)) for key, value in kept.items()
+        b",%b:%b" % (json_value(key), json_value(value)) for key, value in kept.items()
     )
 
 
@@ -141,11 +141,3 @@ def _cut_fields(image: ExecEvent) -> list[str]:
         "executable": image.executable_flags & c.PATH_CUT,
     }
     return [name for name, cut in marks.items() if cut]
-
-
-def _json_value(value: object) -> bytes:
-    if isinstance(value, str):
-        return json_text(value)
-    if isinstance(value, list):
-        return b"[%b]" % b",".join(json_text(item) for item in value)
-    return orjson.dumps(value)

@@ -9,25 +9,25 @@ import orjson
 
 from tetragon_py.abi._generated import PATH_DELETED
 
-__all__ = ["json_string", "json_text", "marked_path"]
+__all__ = ["json_string", "json_value", "marked_path"]
 
 #: DEL and the C1 controls (U+0080..U+009F), which orjson leaves and terminals obey.
 _CONTROLS = re.compile(rb"\x7f|\xc2([\x80-\x9f])")
 
 
-def json_text(text: str) -> bytes:
-    """A JSON string with its quotes, without any control character."""
-    quoted = orjson.dumps(text)
-    if text.isascii() and b"\x7f" not in quoted:
-        return quoted
-    return _CONTROLS.sub(_escaped, quoted)
+def json_value(value: object) -> bytes:
+    """A text, number, list or dict as JSON, without any control character."""
+    dumped = orjson.dumps(value)
+    if dumped.isascii() and b"\x7f" not in dumped:
+        return dumped
+    return _CONTROLS.sub(_escaped, dumped)
 
 
 def json_string(raw: bytes) -> bytes:
-    """The same of bytes; what is not UTF-8 becomes U+FFFD."""
+    """The same of a text in bytes; what is not UTF-8 becomes U+FFFD."""
     if raw.isascii() and b"\x7f" not in raw:
         return orjson.dumps(raw.decode("ascii"))
-    return json_text(raw.decode("utf-8", "replace"))
+    return json_value(raw.decode("utf-8", "replace"))
 
 
 def marked_path(path: bytes, path_flags: int) -> bytes:

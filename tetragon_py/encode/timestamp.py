@@ -17,7 +17,7 @@ class Timestamps:
 
     def __init__(self, wall_offset_ns: int = 0) -> None:
         self.wall_offset_ns = wall_offset_ns
-        self._second = -1
+        self._second: int | None = None
         self._prefix = b""
 
     def format(self, boottime_ns: int) -> bytes:

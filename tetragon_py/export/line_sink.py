@@ -11,6 +11,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["LineSink"]
 
@@ -31,11 +35,18 @@ class LineSink:
     Args:
         fd: Open for writing, non-blocking unless a regular file; closed by `close`.
         name: For messages.
+        write: Writes what it can without waiting, as os.write does.
     """
 
-    def __init__(self, fd: int, name: str) -> None:
+    def __init__(
+        self,
+        fd: int,
+        name: str,
+        write: Callable[[int, memoryview], int] = os.write,
+    ) -> None:
         self.name = name
         self.fd = fd
+        self._write_fd = write
         self.written_bytes = 0
         self.error = ""  # why the last write failed, "" when all is well
         self.is_broken = False  # nobody reads any more
@@ -51,6 +62,7 @@ class LineSink:
             if done == len(data):
                 return
             rest = memoryview(data)[done:]
+            line_count -= data.count(b"\n", 0, done)
         else:
             rest = memoryview(data)
         self._backlog.append(_Batch(rest, line_count, spare))
@@ -97,7 +109,7 @@ class LineSink:
         done = 0
         while done < len(data) and not self.is_broken:
             try:
-                written = os.write(self.fd, data[done:])
+                written = self._write_fd(self.fd, data[done:])
             except BlockingIOError:
                 break
             except BrokenPipeError:

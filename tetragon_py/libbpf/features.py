@@ -33,7 +33,6 @@ __all__ = [
     "probe_all",
 ]
 
-
 Group: TypeAlias = Literal["base", "hooks", "enforcement", "helpers"]
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 
-import structlog
-
 from tetragon_py.errors import KernelError, VerifierError
 from tetragon_py.libbpf._libbpf import ffi, lib
 
@@ -24,7 +22,6 @@ _VERIFIER_LOG = re.compile(
     re.DOTALL,
 )
 
-log = structlog.get_logger("libbpf")
 lib.tpy_log_start()
 
 
@@ -41,7 +38,13 @@ def take_messages() -> list[tuple[str, str]]:
 
 def flush_messages(*, quiet: bool = False) -> None:
     """Pass what libbpf said on to the log; `quiet`: all of it at level debug."""
-    for level, text in take_messages():
+    messages = take_messages()
+    if not messages:
+        return
+    import structlog  # noqa: PLC0415 - `tetragon-py version` starts without it
+
+    log = structlog.get_logger("libbpf")
+    for level, text in messages:
         getattr(log, "debug" if quiet else level)(text)
 
 

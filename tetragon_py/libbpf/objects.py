@@ -57,7 +57,7 @@ class BpfObject:
         result = lib.bpf_object__load(self._pointer)
         if result < 0:
             raise load_error(f"load object {self.name}", -result)
-        flush_messages(quiet=True)
+        flush_messages()
 
     def close(self) -> None:
         """Give back maps and programs; twice does nothing."""

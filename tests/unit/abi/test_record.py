@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiled structs read what C writes."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from tetragon_py.abi import record
+from tetragon_py.libbpf._libbpf import ffi
+
+#: C struct, its Struct, and the nested structs that are opened in it.
+RECORDS = {
+    "process_key": (record.PROCESS_KEY, ()),
+    "process_entry": (record.PROCESS_ENTRY, ("parent",)),
+    "credentials": (record.CREDENTIALS, ()),
+    "namespaces": (record.NAMESPACES, ()),
+    "event_fork": (record.EVENT_FORK, ("header", "process", "parent")),
+    "event_exec": (record.EVENT_EXEC, ("header", "process", "parent")),
+    "event_exit": (record.EVENT_EXIT, ("header", "process")),
+    "task_image": (record.TASK_IMAGE, ("process", "parent")),
+    "loss_source": (record.LOSS_SOURCE, ()),
+}
+
+
+def fill(pointer, opened, seed: int = 1) -> list[object]:
+    """Give each member another value; what the Struct has to read."""
+    values: list[object] = []
+    for name, detail in ffi.typeof(pointer).item.fields:
+        kind = detail.type.kind
+        if kind == "struct":
+            nested = ffi.addressof(pointer, name)
+            if name in opened:
+                values += fill(nested, (), seed + 17)
+            else:
+                fill(nested, (), seed + 31)
+                values.append(bytes(ffi.buffer(nested)))
+        elif kind == "array":
+            member = getattr(pointer, name)
+            for i in range(len(member)):
+                member[i] = seed + i
+            is_text = detail.type.item.cname == "unsigned char"
+            values += [bytes(ffi.buffer(member))] if is_text else list(member)
+        elif not name.startswith("_pad"):
+            setattr(pointer, name, seed)
+            values.append(seed)
+        seed += 3
+    return values
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_struct_reads_what_c_writes(name):
+    """Each value comes back at its place, nested structs opened where it says so."""
+    layout, opened = RECORDS[name]
+    pointer = ffi.new(f"struct {name} *")
+    values = fill(pointer, opened)
+
+    assert tuple(values) == layout.unpack(bytes(ffi.buffer(pointer)))
+
+
+def test_index_is_what_the_ring_writes():
+    """An entry of a batch's index is two native 32-bit numbers."""
+    pair = ffi.new("__u32[2]", [7, 3])
+
+    assert record.INDEX.unpack(bytes(ffi.buffer(pair))) == (7, 3)
+
+
+def test_only_leading_structs_are_opened():
+    """Opening a struct that is not there is an error, not another layout."""
+    with pytest.raises(ValueError, match="not enough values"):
+        record._flat("<I16s", "<QQQ")
+
+    assert record._flat("<I16s8s", "<IIQ").unpack(bytes(28)) == (0, 0, 0, 0, bytes(8))
+    assert struct.calcsize("<I16s8s") == 28
