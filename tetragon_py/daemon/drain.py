@@ -12,8 +12,6 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-from tetragon_py.abi import _generated as c
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -93,13 +91,12 @@ class Drain:
         """Read what is there now; returns the gaps seen in the records' numbers.
 
         A record of another lane may name a process of the lifecycle lane, never the
-        other way round: so the ends of the other lanes are noted first, then lifecycle
-        is read, then the others up to their marks.
+        other way round: so the end of lifecycle is noted last and read first.
         """
-        marks = [ring.produced for ring in self._rings]
-        gaps = self._drain_lane(c.LANE_LIFECYCLE, self._rings[0].produced)
-        for lane in range(1, len(self._rings)):
-            gaps += self._drain_lane(lane, marks[lane])
+        marks = [ring.produced for ring in reversed(self._rings)]
+        gaps = 0
+        for lane, mark in enumerate(reversed(marks)):
+            gaps += self._drain_lane(lane, mark)
         self._pipeline.cache.sweep()
         return gaps
 
@@ -115,6 +112,8 @@ class Drain:
             self._pipeline.run(batch.data, batch.index, lane)
             ring.commit(batch.position)
             gaps += batch.gaps
+            if not any(other.used_bytes for other in self._rings[1:]):
+                self._pipeline.cache.sweep()  # a long flood must not pile up exits
             if batch.position >= mark:
                 break
         return gaps
