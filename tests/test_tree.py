@@ -37,7 +37,6 @@ LINES_MAX = 500
 #: Modules without a test file of their own, and why.
 UNTESTED_ALONE = {
     "__main__": "one call; the tests of the command line run it",
-    "abi/_generated": "constants: tests/unit/abi/test_generated.py",
     "daemon/app": "composition only: tests/e2e",
     "events/agent": "values without behaviour",
     "events/process": "values without behaviour",
@@ -318,7 +317,7 @@ def test_module_has_tests_of_its_name(path):
     folder, _, stem = name.rpartition("/")
     test = f"test_{stem.lstrip('_')}.py"
     exists = (ROOT / "tests/unit" / folder / test).exists() or (
-        folder == "libbpf" and (ROOT / "tests/bpf" / test).exists()
+        folder in {"libbpf", "loader"} and (ROOT / "tests/bpf" / test).exists()
     )
 
     assert exists is not (name in UNTESTED_ALONE)

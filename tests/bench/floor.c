@@ -42,8 +42,8 @@ static struct {
 } options;
 
 static const char *const ring_names[LANE_COUNT] = { "lifecycle", "verdicts", "policy_events" };
-static const char *const shared_maps[] = { "lifecycle", "verdicts",	 "policy_events", "processes",
-					   "sequences", "losses", "loss_sources" };
+static const char *const shared_maps[] = { "lifecycle", "verdicts", "policy_events", "processes",
+					   "sequences", "losses",   "loss_sources" };
 static struct tpy_ring *rings[LANE_COUNT];
 static char *records, *lines, *line;
 static __u32 *record_index;
@@ -136,7 +136,8 @@ static void set_constant(struct bpf_object *object, const char *name, __u32 valu
 
 	if (error || size != sizeof(value))
 		fail(name, error ? error : EINVAL);
-	bpf_object__for_each_map(map, object) {
+	bpf_object__for_each_map(map, object)
+	{
 		const char *suffix = strstr(bpf_map__name(map), ".rodata");
 
 		if (!suffix || strcmp(suffix, ".rodata"))
@@ -202,8 +203,8 @@ static void attach(struct bpf_object *object, struct bpf_link *links[3])
 /* Without it the first exec of each living process would be told differently. */
 static void seed(struct bpf_object *object)
 {
-	struct bpf_link *link =
-		bpf_program__attach(bpf_object__find_program_by_name(object, "seed_processes"));
+	struct bpf_link *link = bpf_program__attach(
+		bpf_object__find_program_by_name(object, "seed_processes"));
 	char buffer[1 << 14];
 	int fd;
 

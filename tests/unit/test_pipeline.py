@@ -75,7 +75,7 @@ class Bench:
         self.sinks = [Sink() for _ in encoders]
         self.errors: list[Exception] = []
         outputs = [
-            Output(encoder, sink)  # type: ignore[arg-type] # as much of a sink as matters
+            Output(encoder, sink)  # type: ignore[arg-type] # a fake
             for encoder, sink in zip(encoders, self.sinks, strict=True)
         ]
         self.pipeline = Pipeline(ProcessCache("node"), outputs, self.errors.append)

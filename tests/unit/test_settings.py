@@ -252,15 +252,23 @@ def test_all_mistakes_together(load, tmp_path):
     assert [*lines[:2], *lines[3:]] == [
         f"{etc}/a.yaml:1:1: unknown key 'log-levl', did you mean 'log-level'?",
         f"{etc}/a.yaml:2:1: output: 'xml' is not allowed, only json or compact",
-        f"{etc}/conf.d/loss_intervall: unknown key 'loss_intervall', did you mean "
-        "'loss-interval'?",
-        f"{etc}/conf.d/timestamps: timestamps: 'maybe' is not allowed, only true or "
-        "false",
-        "environment: unknown key 'TETRAGON_PY_COLOUR', did you mean "
-        "'TETRAGON_PY_COLOR'?",
+        (
+            f"{etc}/conf.d/loss_intervall: unknown key 'loss_intervall', did you mean "
+            "'loss-interval'?"
+        ),
+        (
+            f"{etc}/conf.d/timestamps: timestamps: 'maybe' is not allowed, "
+            "only true or false"
+        ),
+        (
+            "environment: unknown key 'TETRAGON_PY_COLOUR', did you mean "
+            "'TETRAGON_PY_COLOR'?"
+        ),
         "environment: unknown key 'TETRAGON_PY_ZZZ', see tetragon-py run --help",
-        "command line: --log-level: 'loud' is not allowed, only debug, info, warning "
-        "or error",
+        (
+            "command line: --log-level: 'loud' is not allowed, "
+            "only debug, info, warning or error"
+        ),
     ]
     assert lines[2].startswith(f"{etc}/b.yaml:1:")
 

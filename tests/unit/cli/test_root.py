@@ -31,8 +31,10 @@ def modules_after(code):
     [
         "import tetragon_py.cli",
         "from tetragon_py.cli import main\ntry: main(['--help'])\nexcept SystemExit: 0",
-        "from tetragon_py.cli import main\ntry: main(['version'])\n"
-        "except SystemExit: 0",
+        (
+            "from tetragon_py.cli import main\ntry: main(['version'])\n"
+            "except SystemExit: 0"
+        ),
     ],
 )
 def test_start_is_light(code):

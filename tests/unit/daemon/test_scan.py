@@ -52,7 +52,7 @@ class Procfs:
     def __init__(self) -> None:
         self.image: ProcfsImage | None = procfs_image()
         self.error: KernelError | None = None
-        self.calls: list[tuple] = []
+        self.calls: list[tuple[Any, ...]] = []
 
     def read(self, root, tgid, start, **limits):
         self.calls.append((root, tgid, start, limits))

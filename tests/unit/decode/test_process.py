@@ -94,6 +94,7 @@ def test_exec_comes_back(texts, process, parent, credentials, namespaces, before
         namespaces=namespaces,
     )
     event = decode_exec(memoryview(data), 8 * before)
+    texts["cwd"] = texts["cwd"] or b"/"
 
     assert texts == {name: getattr(event, name) for name in texts}
     assert {name: getattr(event, name) for name in EXEC_NUMBERS} == EXEC_NUMBERS
@@ -129,6 +130,24 @@ def test_unread_field_carries_its_errno(name):
         attribute = "cgroup_path" if other == "cgroup" else other
 
         assert texts.get(other, b"") == getattr(event, attribute)
+
+
+@pytest.mark.parametrize(
+    ("cwd", "flags", "length", "expected"),
+    [
+        (b"", 0, None, b"/"),
+        (b"", c.PATH_CUT, None, b""),
+        (b"", 0, -errno.EFAULT, b""),
+        (b"/a", 0, None, b"/a"),
+    ],
+)
+def test_root_directory_has_a_name(cwd, flags, length, expected):
+    """The way up to the root has no names; a path that failed has none either."""
+    lengths = [0] * 8
+    lengths[3] = len(cwd) if length is None else length
+    data = exec_record({"cwd": cwd}, lengths=lengths, cwd_flags=flags)
+
+    assert expected == decode_exec(memoryview(data), 0).cwd
 
 
 def test_all_fields_unread():

@@ -159,7 +159,7 @@ def test_loss_without_sources():
 
 
 def test_everything_at_once_in_its_order():
-    """Keys stand in the order of Tetragon's API, then ours, then what only execs have."""
+    """Keys stand in the order of Tetragon's API, then ours, then those of execs."""
     credentials = Credentials._make([*range(1, 11), 1, 2, 4, 0, 0])
     image = exec_event(
         flags=c.EXEC_SETUID | c.EXEC_ARGUMENTS_CUT,
@@ -258,6 +258,21 @@ def test_ancestors_end_with_process_1_or_2():
     assert listed(curl) == [1]
     assert listed(shell) == []
     assert listed(init) == []
+
+
+@pytest.mark.parametrize(("last", "listed"), [(1, [1]), (2, [2]), (3, [3, 9])])
+def test_nothing_is_listed_above_process_1_and_2(last, listed):
+    """Whatever their parent is said to be, the first processes are the end."""
+    curl = family()
+    assert curl.parent
+    init = curl.parent.parent
+    assert init
+    init.key = ProcessKey(10, last)
+    init.parent = process_of(exec_event(process=ProcessKey(1, 9)))
+    line = encoder(JsonOptions(ancestors=True)).exec_line(curl)
+    told = json.loads(line)["process_exec"]["ancestors"]
+
+    assert listed == [ancestor["pid"] for ancestor in told]
 
 
 def test_ancestors_end_where_the_chain_is_cut():

@@ -126,8 +126,10 @@ POD = "kubepods-burstable-pod0a1b.slice"
         (f"/system.slice/web.service/libpod-payload-{ID}", "podman"),
         (f"/libpod_parent/libpod-{ID}", "podman"),
         (
-            "/user.slice/user-1000.slice/user@1000.service/user.slice/"
-            f"libpod-{ID}.scope/container",
+            (
+                "/user.slice/user-1000.slice/user@1000.service/user.slice/"
+                f"libpod-{ID}.scope/container"
+            ),
             "podman",
         ),
         (f"/kubepods.slice/{POD}/crio-{ID}.scope", "cri-o"),

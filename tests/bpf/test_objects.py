@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every object loads on this kernel, without a word of warning, and cheaply."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from tetragon_py import loader
+from tetragon_py.errors import KernelError, VerifierError
+from tetragon_py.libbpf import BpfObject
+from tetragon_py.loader.object_files import read_object
+
+NAMES = sorted(
+    path.name.removesuffix(".bpf.o")
+    for path in (Path(loader.__file__).parent / "objects").glob("*.bpf.o")
+)
+#: A twentieth of what the kernel allows: room for kernels that count differently.
+VERIFIED_MAX = 50_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("no_warnings")
+def test_object_loads_without_a_warning(name):
+    """libbpf warns of BTF that the kernel refuses and goes on without it: a fault."""
+    with BpfObject(read_object(name), name) as bpf_object:
+        bpf_object.load()
+
+        assert all(program.fd >= 0 for program in bpf_object.programs.values())
+        assert all(bpf_map.fd >= 0 for bpf_map in bpf_object.maps.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_programs_are_cheap_to_verify(name):
+    """No program comes near the verifier's limit."""
+    with BpfObject(read_object(name), name) as bpf_object:
+        bpf_object.load()
+        for program in bpf_object.programs.values():
+            info = program.info()
+
+            assert info.verified_instructions <= VERIFIED_MAX, program.name
+            assert info.id > 0
+            assert info.tag
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_whole_in_bpftool(name):
+    """The kernel keeps 15 characters of a name."""
+    with BpfObject(read_object(name), name) as bpf_object:
+        named = [n for n in bpf_object.maps if not n.endswith((".rodata", ".bss"))]
+        for each in (*named, *bpf_object.programs):
+            assert len(each) <= 15, each
+
+
+def test_verifier_error_names_program_and_reason(objects):
+    """A refused program is told by its name, with the verifier's last lines."""
+    with objects("maps") as bpf_object:
+        bpf_object.programs["refused"].autoload = True
+        with pytest.raises(VerifierError) as raised:
+            bpf_object.load()
+
+    assert raised.value.program == "refused"
+    assert raised.value.errno == errno.EACCES
+    assert "map_value_or_null" in str(raised.value)
+    assert "processed" in raised.value.log
+
+
+def test_constants_are_set_before_load(objects, run):
+    """A `const volatile` of any width has the value that was set."""
+    with objects("maps") as bpf_object:
+        bpf_object.set_constant("number", 30)
+        bpf_object.set_constant("long_number", 1 << 20)
+        bpf_object.load()
+
+        assert run(bpf_object.programs["count"]) == 30 + (1 << 20)
+
+
+def test_constants_have_their_own_values(objects, run):
+    """What is not set is as the source says."""
+    with objects("maps") as bpf_object:
+        bpf_object.load()
+
+        assert run(bpf_object.programs["count"]) == 15
+
+
+def test_unknown_constant(objects):
+    """A name that is not there, or a value that is too wide, is an error at once."""
+    with objects("maps") as bpf_object:
+        with pytest.raises(KernelError, match="find constant nothing in maps"):
+            bpf_object.set_constant("nothing", 1)
+        with pytest.raises(OverflowError):
+            bpf_object.set_constant("number", 1 << 32)
+
+
+def test_object_without_constants(objects):
+    """An object that has none at all says so too."""
+    with (
+        objects("ring") as bpf_object,
+        pytest.raises(KernelError, match="find constant number in ring"),
+    ):
+        bpf_object.set_constant("number", 1)
+
+
+def test_close_twice(objects):
+    """Closing gives all back; again does nothing."""
+    bpf_object = objects("maps")
+    bpf_object.load()
+    bpf_object.close()
+    bpf_object.close()
