@@ -15,6 +15,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from sources import SourceError, archive_uri
+
 __all__ = ["Kernel", "PackageError", "fetch_package", "read_image"]
 
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -69,11 +71,14 @@ class _Apt:
         (state / "lists" / "partial").mkdir(parents=True, exist_ok=True)
         (state / "archives" / "partial").mkdir(parents=True, exist_ok=True)
         (state / "status").touch()
-        # The version is pinned, so an old signed list (an archive of snapshots) is as good.
+        # The version is pinned, so an old signed list is as good.
         source = f"deb [signed-by={_KEYRING} check-valid-until=no]"
-        (state / "sources.list").write_text(
-            f"{source} {kernel.archive} {kernel.suite} main\n"
-        )
+        try:
+            named = "://" in kernel.archive
+            uri = kernel.archive if named else archive_uri(kernel.archive)
+        except SourceError as error:
+            raise PackageError(str(error)) from error
+        (state / "sources.list").write_text(f"{source} {uri} {kernel.suite} main\n")
         settings = {
             "Dir::Etc::sourcelist": state / "sources.list",
             "Dir::Etc::sourceparts": "/dev/null",
@@ -106,8 +111,8 @@ class _Apt:
                 f"{done.stderr.strip()}\n"
                 "If the archive has dropped it, name another one in "
                 "vmlinux/kernels.toml (package and version; "
-                f"{self._describe_offers()}), or set archive to the same archive at "
-                "an earlier day, see an archive of snapshots"
+                f"{self._describe_offers()}), or set archive to the address of the "
+                "same archive at an earlier day"
             )
 
     # The newest packages of the same flavour.

@@ -386,6 +386,12 @@ enum cgroup_subsys_id {
 	CGROUP_SUBSYS_COUNT = 14,
 };
 
+enum context {
+	IN_KERNEL = 1,
+	IN_USER = 2,
+	IN_KERNEL_RECOV = 3,
+};
+
 enum bpf_func_id {
 	BPF_FUNC_unspec = 0,
 	BPF_FUNC_map_lookup_elem = 1,

@@ -47,3 +47,8 @@ def btf() -> ModuleType:
 @pytest.fixture(scope="session")
 def package() -> ModuleType:
     return load("package")
+
+
+@pytest.fixture(scope="session")
+def sources() -> ModuleType:
+    return load("sources")
