@@ -23,6 +23,10 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+#ifndef offsetof
+#define offsetof(type, member) __builtin_offsetof(type, member)
+#endif
+
 /* Set before load; the verifier sees constants. */
 const volatile __u32 arguments_max = ARGUMENTS_MAX_BYTES;
 const volatile __u32 environment_max = 0; /* 0: do not send the environment */
@@ -117,23 +121,25 @@ struct exec_record {
 	__u64 used;
 };
 
-static __always_inline void append_string(struct exec_record *record, enum exec_field field,
-					  const void *text, __u32 max)
+/* The next three append one text each and put its length, or -errno, into *told. */
+
+static __always_inline void append_string(struct exec_record *record, __s32 *told, const void *text,
+					  __u32 max)
 {
 	long length = bpf_probe_read_kernel_str((void *)record->event + record->used, max, text);
 
 	if (length < 0) {
-		record->event->lengths[field] = length;
+		*told = length;
 		return;
 	}
 	if (length > 0)
 		length -= 1; /* the NUL */
 	length = CLAMP_SIZE(length, max);
-	record->event->lengths[field] = length;
+	*told = length;
 	record->used += length;
 }
 
-static __always_inline void append_path(struct exec_record *record, enum exec_field field,
+static __always_inline void append_path(struct exec_record *record, __s32 *told,
 					struct path_walk *walk)
 {
 	__u64 length = CLAMP_SIZE(path_length(walk), PATH_MAX_BYTES);
@@ -143,7 +149,7 @@ static __always_inline void append_path(struct exec_record *record, enum exec_fi
 	if (length > PATH_MAX_BYTES - start)
 		length = 0;
 	bpf_probe_read_kernel((void *)record->event + record->used, length, &walk->text[start]);
-	record->event->lengths[field] = length;
+	*told = length;
 	record->used += length;
 }
 
@@ -188,8 +194,8 @@ __noinline int read_cgroup(__u64 node, __u32 at)
 	return out ? read_cgroup_names((struct kernfs_node *)node, out) : 0;
 }
 
-static __always_inline void append_user(struct exec_record *record, enum exec_field field,
-					__u64 start, __u64 end, __u32 max, __u32 cut_flag)
+static __always_inline void append_user(struct exec_record *record, __s32 *told, __u64 start,
+					__u64 end, __u32 max, __u32 cut_flag)
 {
 	void *out = (void *)record->event + record->used;
 	__u64 length;
@@ -205,7 +211,7 @@ static __always_inline void append_user(struct exec_record *record, enum exec_fi
 		length = CLAMP_SIZE(read_user_pages(start, length, record->used), max);
 		record->event->flags |= cut_flag;
 	}
-	record->event->lengths[field] = length ? (long)length : error;
+	*told = length ? (long)length : error;
 	record->used += length;
 }
 
@@ -237,16 +243,49 @@ static __always_inline void append_paths(struct exec_record *record, struct task
 					 struct file *file)
 {
 	struct path_walk *walk = path_walk_get();
-	struct event_exec *event = record->event;
+	struct image *image = &record->event->image;
 
 	if (!walk)
 		return;
 	resolve_path(walk, &file->f_path, &task->fs->root);
-	event->executable_flags = walk->flags;
-	append_path(record, EXEC_EXECUTABLE, walk);
+	image->executable_flags = walk->flags;
+	append_path(record, &image->lengths[IMAGE_EXECUTABLE], walk);
 	resolve_path(walk, &task->fs->pwd, &task->fs->root);
-	event->cwd_flags = walk->flags;
-	append_path(record, EXEC_CWD, walk);
+	image->cwd_flags = walk->flags;
+	append_path(record, &image->lengths[IMAGE_CWD], walk);
+}
+
+/* What runs: the fixed part and the texts of the image. */
+static __always_inline void append_image(struct exec_record *record, struct task_struct *task,
+					 struct linux_binprm *bprm, struct pid_level *pid)
+{
+	struct image *image = &record->event->image;
+	struct file *file = task->mm->exe_file;
+	struct inode *inode = file->f_inode;
+	__u64 length;
+
+	image->cgroup_id = cgroup_id(task);
+	image->inode = inode->i_ino;
+	image->links = inode->i_nlink;
+	image->device = inode->i_sb->s_dev;
+	image->mode = inode->i_mode;
+	read_credentials(task, &image->credentials);
+	read_namespaces(task, pid, &image->namespaces);
+	record->event->flags |= privileges_raised(bprm, inode, &image->credentials);
+
+	__builtin_memset(image->lengths, 0, sizeof(image->lengths));
+	append_string(record, &image->lengths[IMAGE_FILENAME], bprm->filename, PATH_MAX_BYTES);
+	if (bprm->interp != bprm->filename)
+		append_string(record, &image->lengths[IMAGE_INTERPRETER], bprm->interp,
+			      EXECUTABLE_NAME_MAX);
+	append_paths(record, task, file);
+	if (task->signal->tty)
+		append_string(record, &image->lengths[IMAGE_TTY], &task->signal->tty->name,
+			      TTY_MAX_BYTES);
+	length = CLAMP_SIZE(read_cgroup((__u64)cgroup_node(task), record->used), CGROUP_MAX_BYTES);
+	image->lengths[IMAGE_CGROUP] = length;
+	record->used += length;
+	record->event->image_bytes = record->used - offsetof(struct event_exec, image);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -256,10 +295,7 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	struct event_exec *event = bpf_map_lookup_elem(&exec_scratch, &cpu);
 	struct exec_record record = { .event = event, .used = sizeof(*event) };
 	struct mm_struct *mm = task->mm;
-	struct file *file = mm->exe_file;
-	struct inode *inode = file->f_inode;
 	struct pid_level pid;
-	__u64 length;
 
 	if (!event) {
 		count_loss(LOSS_NO_SCRATCH, EVENT_EXEC, task->tgid);
@@ -267,44 +303,31 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	}
 	begin_record(&event->header, LANE_LIFECYCLE, EVENT_EXEC, bpf_ktime_get_boot_ns());
 	event->flags = 0;
-	__builtin_memset(event->lengths, 0, sizeof(event->lengths));
 	enter_image(task, event);
-
 	event->tid_before = old_pid;
 	read_pid_level(task, &pid);
 	event->nspid = nspid_of(&pid);
-	read_credentials(task, &event->credentials);
-	read_namespaces(task, &pid, &event->namespaces);
-	event->cgroup_id = cgroup_id(task);
-	event->inode = inode->i_ino;
-	event->links = inode->i_nlink;
-	event->device = inode->i_sb->s_dev;
-	event->mode = inode->i_mode;
-	event->flags |= privileges_raised(bprm, inode, &event->credentials);
-
-	append_string(&record, EXEC_FILENAME, bprm->filename, PATH_MAX_BYTES);
-	if (bprm->interp != bprm->filename)
-		append_string(&record, EXEC_INTERPRETER, bprm->interp, EXECUTABLE_NAME_MAX);
-	append_paths(&record, task, file);
-	if (task->signal->tty)
-		append_string(&record, EXEC_TTY, &task->signal->tty->name, TTY_MAX_BYTES);
-	length = CLAMP_SIZE(read_cgroup((__u64)cgroup_node(task), record.used), CGROUP_MAX_BYTES);
-	event->lengths[EXEC_CGROUP] = length;
-	record.used += length;
+	append_image(&record, task, bprm, &pid);
 
 	event->arguments_bytes = mm->arg_end - mm->arg_start;
-	append_user(&record, EXEC_ARGUMENTS, mm->arg_start, mm->arg_end, arguments_max,
+	event->arguments_length = 0;
+	append_user(&record, &event->arguments_length, mm->arg_start, mm->arg_end, arguments_max,
 		    EXEC_ARGUMENTS_CUT);
 	event->environment_bytes = mm->env_end - mm->env_start;
+	event->environment_length = 0;
 	if (environment_max)
-		append_user(&record, EXEC_ENVIRONMENT, mm->env_start, mm->env_end, environment_max,
-			    EXEC_ENVIRONMENT_CUT);
+		append_user(&record, &event->environment_length, mm->env_start, mm->env_end,
+			    environment_max, EXEC_ENVIRONMENT_CUT);
 
 	post_record(&lifecycle, &event->header, (record.used + 7) & ~7ULL, event->parent.tgid);
 	return 0;
 }
 
-/* What wait(2) will say: of the whole process if it was ended as one, else of its first thread. */
+/*
+ * What wait(2) will say: of the whole process if it was ended as one, else of its first thread. (If
+ * the first thread leaves at the same moment by the bare system call exit(), its code may not be
+ * there yet: the kernel counts it out before it writes the code.)
+ */
 static __always_inline __u32 wait_status(struct task_struct *task)
 {
 	if (task->signal->flags & SIGNAL_GROUP_EXIT)

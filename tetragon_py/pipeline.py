@@ -48,10 +48,11 @@ class Output:
     sink: LineSink
     lines: list[bytes] = field(default_factory=list)
 
-    def flush(self, *, spare: bool = False) -> None:
+    def flush(self, *, spare: bool = False, keep: bool = False) -> None:
         """One write for all lines since the last time."""
         if self.lines:
-            self.sink.write(b"".join(self.lines), len(self.lines), spare=spare)
+            data = b"".join(self.lines)
+            self.sink.write(data, len(self.lines), spare=spare, keep=keep)
             self.lines.clear()
 
 
@@ -75,7 +76,7 @@ class Pipeline:
         self.event_counts = [0] * c.EVENT_TYPE_COUNT
         self.failed_count = 0
         self._on_error = on_error
-        self._handlers: list[Callable[[memoryview, int], None]] = [
+        self._handlers: list[Callable[[bytes, int], None]] = [
             self._malformed,
             self._fork,
             self._exec,
@@ -92,9 +93,10 @@ class Pipeline:
         """
         handlers = self._handlers
         counts = self.event_counts
+        records = bytes(data)  # its slices cost a third of a memoryview's
         for offset, kind in _iter_index(index):
             try:
-                handlers[kind](data, offset)
+                handlers[kind](records, offset)
                 counts[kind] += 1
             except Exception as error:  # noqa: BLE001 - one bad record must not stop the agent
                 self.failed_count += 1
@@ -111,29 +113,30 @@ class Pipeline:
         return len(processes)
 
     def tell_loss(self, event: LossEvent) -> None:
-        """Write a loss event at once."""
+        """Write a loss event at once; it is the last to be dropped."""
+        self.flush()
         for output in self.outputs:
             output.lines.append(output.encoder.loss_line(event))
-        self.flush()
+            output.flush(keep=True)
 
     def flush(self, *, spare: bool = False) -> None:
         """Hand all lines to the sinks."""
         for output in self.outputs:
             output.flush(spare=spare)
 
-    def _fork(self, data: memoryview, offset: int) -> None:
+    def _fork(self, data: bytes, offset: int) -> None:
         self.cache.fork(decode_fork(data, offset))
 
-    def _exec(self, data: memoryview, offset: int) -> None:
+    def _exec(self, data: bytes, offset: int) -> None:
         process = self.cache.exec(decode_exec(data, offset))
         for output in self.outputs:
             output.lines.append(output.encoder.exec_line(process))
 
-    def _exit(self, data: memoryview, offset: int) -> None:
+    def _exit(self, data: bytes, offset: int) -> None:
         event = decode_exit(data, offset)
         process = self.cache.exit(event)
         for output in self.outputs:
             output.lines.append(output.encoder.exit_line(process, event))
 
-    def _malformed(self, data: memoryview, offset: int) -> None:
+    def _malformed(self, data: bytes, offset: int) -> None:
         raise ValueError(f"record at {offset} has no type")

@@ -62,46 +62,56 @@ ABI_SIZE(struct event_fork, 104);
 #define EXEC_ARGUMENTS_CUT 0x20	  /* more arguments than the record may hold */
 #define EXEC_ENVIRONMENT_CUT 0x40 /* more environment than the record may hold */
 
-/* The variable fields of event_exec, in the order of their bytes. */
-enum exec_field {
-	EXEC_FILENAME = 0,    /* as passed to execve, not resolved */
-	EXEC_INTERPRETER = 1, /* what runs the file, if that is another one (#! or binfmt_misc) */
-	EXEC_EXECUTABLE = 2,  /* resolved path of the program that runs */
-	EXEC_CWD = 3,	      /* resolved path of the working directory */
-	EXEC_TTY = 4,	      /* name of the controlling terminal */
-	EXEC_CGROUP = 5,      /* names of the cgroup, innermost first, each ended by a NUL */
-	EXEC_ARGUMENTS = 6,   /* argv, each ended by a NUL */
-	EXEC_ENVIRONMENT = 7, /* envp, the same; only on request */
-	EXEC_FIELD_COUNT = 8,
+/* The texts of an image, in the order of their bytes. */
+enum image_text {
+	IMAGE_FILENAME = 0,    /* as passed to execve, not resolved */
+	IMAGE_INTERPRETER = 1, /* what runs the file, if that is another one (#! or binfmt_misc) */
+	IMAGE_EXECUTABLE = 2,  /* resolved path of the program that runs */
+	IMAGE_CWD = 3,	       /* resolved path of the working directory */
+	IMAGE_TTY = 4,	       /* name of the controlling terminal */
+	IMAGE_CGROUP = 5,      /* names of the cgroup, innermost first, each ended by a NUL */
+	IMAGE_TEXT_COUNT = 6,
 };
 
 /* Bits of the path flags: what a resolved path does not say itself. */
-#define PATH_CUT 0x1	     /* more than PATH_MAX_BYTES or _COMPONENTS_MAX: lacks its front */
+#define PATH_CUT 0x1	     /* longer than PATH_MAX_BYTES or PATH_COMPONENTS_MAX: the front is missing */
 #define PATH_DELETED 0x2     /* its last component has no name any more */
 #define PATH_UNREACHABLE 0x4 /* not below the root of the process */
 #define PATH_PSEUDO 0x8	     /* a file without directory: memfd, pipe, socket */
 
+/*
+ * What runs, where and as whom, whatever its arguments. Equal images are equal bytes, texts
+ * included, so that user space reads each only once.
+ */
+struct image {
+	__u64 inode;	       /* of the executable */
+	__u64 cgroup_id;       /* in the cgroup v2 hierarchy */
+	__u32 links;	       /* link count of the executable: 0 if deleted or a memfd */
+	__u32 device;	       /* of the executable's file system: major << 20 | minor */
+	__u32 mode;	       /* of the executable: type and permissions */
+	__u8 cwd_flags;	       /* PATH_* */
+	__u8 executable_flags; /* PATH_* */
+	__u16 _pad;
+	__s32 lengths[IMAGE_TEXT_COUNT]; /* bytes, or -errno */
+	struct credentials credentials;
+	struct namespaces namespaces;
+};
+ABI_SIZE(struct image, 176);
+
+/* A process runs a new image. After it come the texts of the image, argv and envp. */
 struct event_exec {
 	struct event_header header;
 	struct process_key process;
 	struct process_key parent; /* the process that forked, or the image that this one replaces */
 	__u32 flags;		   /* EXEC_* */
-	__u32 tid_before;	   /* that called exec: differs from tgid if not the leader */
-	__u32 nspid;		   /* id in the innermost pid namespace, 0 in the initial one */
-	__u32 links;		   /* of the executable: 0 if deleted or a memfd */
-	__u64 inode;		   /* of the executable */
-	__u64 cgroup_id;	   /* in the cgroup v2 hierarchy */
-	__u32 device;		   /* of its file system: major << 20 | minor */
-	__u32 mode;		   /* of the executable: type and permissions */
+	__u32 tid_before;	   /* thread that called exec: differs from tgid if not the leader */
+	__u32 nspid;		   /* process id in the innermost pid namespace, 0 in the initial one */
+	__u32 image_bytes;	   /* of "image" and its texts */
 	__u32 arguments_bytes;	   /* all of argv, also what was cut */
 	__u32 environment_bytes;   /* all of envp, the same */
-	__u8 cwd_flags;		   /* PATH_* */
-	__u8 executable_flags;	   /* PATH_* */
-	__u16 _pad;
-	__s32 lengths[EXEC_FIELD_COUNT]; /* bytes, or -errno */
-	__u32 _pad2;
-	struct credentials credentials;
-	struct namespaces namespaces;
+	__s32 arguments_length;	   /* argv, each ended by a NUL: bytes that follow, or -errno */
+	__s32 environment_length;  /* envp, the same; 0 unless asked for */
+	struct image image;
 };
 ABI_SIZE(struct event_exec, 264);
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from tests.bench.agent import RING_BYTES
 from tests.bench.programs import OUTPUT
-from tetragon_py.abi.record import EVENT_EXEC
+from tetragon_py.abi._generated import EVENT_EXEC_SIZE
 from tetragon_py.daemon.drain import _GATHER_SECONDS, _HURRY_SHARE
 from tetragon_py.libbpf.ringbuf import BUFFER_BYTES, INDEX_RECORDS
 from tetragon_py.loader.lifecycle import _PATHS_BYTES
@@ -48,7 +48,7 @@ class Floor:
             "output": self._output,
             "processes": defaults.process_table_entries,
             "arguments": arguments,
-            "scratch": EVENT_EXEC.size + _PATHS_BYTES + arguments,
+            "scratch": EVENT_EXEC_SIZE + _PATHS_BYTES + arguments,
             "line": line_bytes,
             "batch-records": INDEX_RECORDS,
             "batch-bytes": BUFFER_BYTES,

@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def records_of(sensor, tgid: int, last: int = c.EVENT_EXIT) -> list[tuple[int, A
             poll.poll(0.2)
             while (batch := ring.peek()) is not None:
                 for offset, kind in INDEX.iter_unpack(batch.index):
-                    event = DECODERS[kind](batch.data, offset)
+                    event = DECODERS[kind](bytes(batch.data), offset)
                     if event.process.tgid == tgid:
                         found.append((kind, event))
                 ring.commit(batch.position)
@@ -84,12 +85,30 @@ def test_life_of_a_process(sensor):
     assert end.status == 0
     assert fork.process < image.process
     assert sensor.losses.read_new() == []
+    assert image.errors is image.image.errors is None
+    assert image.image.filename == b"/bin/true"
+    assert image.image.executable == os.fsencode(Path("/bin/true").resolve())
+    assert image.image.cwd == os.fsencode(Path.cwd())
+
+
+def test_equal_programs_have_equal_images(sensor):
+    """The kernel leaves no stray byte in an image, so it is one object."""
+    sensor.attach()
+    first, second, other = (
+        dict(records_of(sensor, run_true(*arguments)))[c.EVENT_EXEC]
+        for arguments in ("a", "bc", "a")
+    )
+
+    assert first.image is second.image is other.image
+    assert [event.arguments for event in (first, second, other)] == [
+        *(b"/bin/true\0a\0", b"/bin/true\0b\0c\0", b"/bin/true\0a\0")
+    ]
 
 
 def test_seed_tells_who_lives(sensor):
     """The scan has this process and its parent, under the keys of the table."""
     sensor.attach()
-    images = {event.process.tgid: event for event, _ in decode_images(sensor.seed())}
+    images = {event.process.tgid: event for event in decode_images(sensor.seed())}
     table = sensor.living()
     own = images[os.getpid()]
 

@@ -14,6 +14,7 @@ from tetragon_py.events.process import (
     ExecEvent,
     ExitEvent,
     ForkEvent,
+    Image,
     Namespaces,
     Process,
     ProcessKey,
@@ -23,26 +24,29 @@ NO_CREDENTIALS = Credentials(*[0] * 15)
 HOST = Namespaces(*range(4026531000, 4026531010))
 NO_CGROUP = CgroupInfo(*[""] * 7)
 CHILD, PARENT = ProcessKey(5_000, 42), ProcessKey(3_000, 17)
-#: The variable fields of an exec record, in the order of their bytes.
-EXEC_FIELDS = (
-    *("filename", "interpreter", "executable", "cwd", "tty", "cgroup"),
-    *("arguments", "environment"),
-)
-#: The other fields behind header and keys, in order, with a value of their own each.
+#: The texts of an image, in the order of their bytes; with those that follow it.
+IMAGE_TEXTS = ("filename", "interpreter", "executable", "cwd", "tty", "cgroup")
+EXEC_FIELDS = (*IMAGE_TEXTS, "arguments", "environment")
+#: The other fields of an exec and of its image, in order, each with its own value.
 EXEC_NUMBERS = {
     "flags": c.EXEC_AFTER_FORK,
     "tid_before": 43,
     "nspid": 7,
-    "links": 1,
-    "inode": 1 << 40,
-    "cgroup_id": 9001,
-    "device": 8 << 20 | 1,
-    "mode": 0o100755,
     "arguments_bytes": 12,
     "environment_bytes": 34,
+}
+IMAGE_NUMBERS = {
+    "inode": 1 << 40,
+    "cgroup_id": 9001,
+    "links": 1,
+    "device": 8 << 20 | 1,
+    "mode": 0o100755,
     "cwd_flags": 0,
     "executable_flags": 0,
 }
+_IMAGE_FIELDS = frozenset(field.name for field in dataclasses.fields(Image))
+#: Whose errors an event has itself; all others are the image's.
+_EXEC_ERRORS = frozenset({"arguments", "environment"})
 
 
 def header(size: int, kind: int, lane: int = c.LANE_LIFECYCLE) -> tuple[int, ...]:
@@ -73,24 +77,37 @@ def exec_record(
     process: ProcessKey = CHILD,
     parent: ProcessKey = PARENT,
     lengths: list[int] | None = None,
+    image_bytes: int | None = None,
     size: int | None = None,
     credentials: Credentials = NO_CREDENTIALS,
     namespaces: Namespaces = HOST,
     **numbers: int,
 ) -> bytes:
-    """An event_exec; `lengths` and `size` instead of the true ones."""
+    """An event_exec; `lengths`, `image_bytes` and `size` instead of the true ones."""
     texts = texts or {}
+    unknown = numbers.keys() - EXEC_NUMBERS.keys() - IMAGE_NUMBERS.keys()
+    assert not unknown, unknown
     body = b"".join(texts.get(name, b"") for name in EXEC_FIELDS)
+    image_body_bytes = sum(len(texts.get(name, b"")) for name in IMAGE_TEXTS)
+    true_image_bytes = record.IMAGE.size + image_body_bytes
     body += bytes(-len(body) % 8)
-    true_size = record.EVENT_EXEC.size + len(body)
-    true_lengths = [len(texts.get(name, b"")) for name in EXEC_FIELDS]
+    true_size = c.EVENT_EXEC_SIZE + len(body)
+    told = lengths or [len(texts.get(name, b"")) for name in EXEC_FIELDS]
+    own = {name: numbers.get(name, value) for name, value in EXEC_NUMBERS.items()}
+    its = {name: numbers.get(name, value) for name, value in IMAGE_NUMBERS.items()}
     return (
-        record.EVENT_EXEC.pack(
+        record.EXEC_HEAD.pack(
             *header(true_size if size is None else size, c.EVENT_EXEC),
             *process,
             *parent,
-            *(EXEC_NUMBERS | numbers).values(),
-            *(lengths or true_lengths),
+            *(own["flags"], own["tid_before"], own["nspid"]),
+            true_image_bytes if image_bytes is None else image_bytes,
+            *(own["arguments_bytes"], own["environment_bytes"]),
+            *told[len(IMAGE_TEXTS) :],
+        )
+        + record.IMAGE.pack(
+            *its.values(),
+            *told[: len(IMAGE_TEXTS)],
             record.CREDENTIALS.pack(*credentials),
             record.NAMESPACES.pack(*namespaces),
         )
@@ -127,16 +144,9 @@ def image_record(
     )
 
 
-def exec_event(**changes: Any) -> ExecEvent:
-    """A plain exec of /usr/bin/curl by root in /root, after a fork."""
-    process = changes.get("process", CHILD)
-    event = ExecEvent(
-        boottime_ns=process[0],
-        process=process,
-        parent=PARENT,
-        flags=c.EXEC_AFTER_FORK,
-        nspid=0,
-        tid_before=process[1],
+def image_of(**changes: Any) -> Image:
+    """/usr/bin/curl by root in /root."""
+    image = Image(
         filename=b"/usr/bin/curl",
         interpreter=b"",
         executable=b"/usr/bin/curl",
@@ -146,20 +156,44 @@ def exec_event(**changes: Any) -> ExecEvent:
         tty=b"",
         cgroup_path=b"/",
         cgroup_id=1,
-        arguments=b"curl\0",
-        arguments_bytes=5,
-        environment=b"",
-        environment_bytes=0,
         inode=77,
         links=1,
         device=8 << 20 | 1,
         mode=0o100755,
         credentials=NO_CREDENTIALS,
         namespaces=HOST,
+    )
+    return dataclasses.replace(image, **changes)
+
+
+def exec_event(**changes: Any) -> ExecEvent:
+    """A plain exec of /usr/bin/curl by root in /root, after a fork.
+
+    Args:
+        changes: Fields of the event or of its image; `errors` goes to both by name.
+    """
+    process = changes.get("process", CHILD)
+    errors = changes.pop("errors", None) or {}
+    own = {name: error for name, error in errors.items() if name in _EXEC_ERRORS}
+    its = {name: error for name, error in errors.items() if name not in _EXEC_ERRORS}
+    image = {name: changes.pop(name) for name in _IMAGE_FIELDS & changes.keys()}
+    event = ExecEvent(
+        boottime_ns=process[0],
+        process=process,
+        parent=PARENT,
+        flags=c.EXEC_AFTER_FORK,
+        nspid=0,
+        tid_before=process[1],
+        image=image_of(**image, errors=its or None),
+        arguments=b"curl\0",
+        arguments_bytes=5,
+        environment=b"",
+        environment_bytes=0,
         cpu=3,
         sequence=11,
+        errors=own or None,
     )
-    return dataclasses.replace(event, **changes)
+    return event._replace(**changes)
 
 
 def fork_event(
@@ -167,7 +201,7 @@ def fork_event(
 ) -> ForkEvent:
     """A fork that leaves the namespaces."""
     event = ForkEvent(process[0], process, parent, 0, None, 3, 11)
-    return dataclasses.replace(event, **changes)
+    return event._replace(**changes)
 
 
 def exit_event(process: ProcessKey = CHILD, status: int = 0) -> ExitEvent:
@@ -175,16 +209,16 @@ def exit_event(process: ProcessKey = CHILD, status: int = 0) -> ExitEvent:
     return ExitEvent(9_000, process, status, process[1], 3, 12)
 
 
-def process_of(image: ExecEvent, **changes: Any) -> Process:
-    """The process of an image, without parent."""
+def process_of(event: ExecEvent, **changes: Any) -> Process:
+    """The process of an exec, without parent."""
     made = Process(
-        key=image.process,
-        exec_id=b"%d" % image.process[1],
-        image=image,
+        key=event.process,
+        exec_id=b"%d" % event.process[1],
+        exec=event,
         parent=None,
         parent_exec_id=b"",
         cgroup=NO_CGROUP,
-        namespaces=image.namespaces,
+        namespaces=event.image.namespaces,
         in_init_tree=False,
         forked=False,
     )

@@ -46,9 +46,14 @@ class Sink:
 
     def __init__(self) -> None:
         self.writes: list[tuple[bytes, int, bool]] = []
+        self.kept: list[bytes] = []
 
-    def write(self, data: bytes, line_count: int, *, spare: bool = False) -> None:
+    def write(
+        self, data: bytes, line_count: int, *, spare: bool = False, keep: bool = False
+    ) -> None:
         self.writes.append((data, line_count, spare))
+        if keep:
+            self.kept.append(data)
 
     @property
     def lines(self) -> list[bytes]:
@@ -189,6 +194,21 @@ def test_nothing_is_raised_out_of_the_pipeline(records):
     assert len(bench.sinks[0].lines) == counts[c.EVENT_EXEC] + counts[c.EVENT_EXIT]
 
 
+def test_events_outlive_their_batch():
+    """The ring's buffer is used again for the next batch; what was told stays."""
+    bench = Bench(Words())
+    texts = {"filename": b"/bin/true", "arguments": b"true\0", "environment": b"A=1\0"}
+    data, index = batch((c.EVENT_EXEC, exec_record(texts)))
+    buffer = bytearray(data)
+    bench.pipeline.run(memoryview(buffer), memoryview(index), c.LANE_LIFECYCLE)
+    buffer[:] = bytes(len(buffer))
+    process = bench.pipeline.cache.find(CHILD)
+
+    assert process is not None
+    assert process.exec.image.filename == b"/bin/true"
+    assert (process.exec.arguments, process.exec.environment) == (b"true\0", b"A=1\0")
+
+
 def test_seed_tells_the_scan():
     """What lived before is told as exec events, parents first, the kernel too."""
     bench = Bench(Words())
@@ -207,6 +227,18 @@ def test_loss_is_told_at_once():
     bench.pipeline.tell_loss(LossEvent("lifecycle", "sink", {"line": 3}, 0, 0))
 
     assert [b"loss 3\n"] == bench.sinks[0].lines == bench.sinks[1].lines
+    assert [b"loss 3\n"] == bench.sinks[0].kept == bench.sinks[1].kept
+
+
+def test_only_losses_are_kept_longest():
+    """A line that waits when a loss is told goes before it, and is no loss itself."""
+    bench = Bench(Words())
+    bench.pipeline.outputs[0].lines.append(b"waits\n")
+    bench.pipeline.tell_loss(LossEvent("lifecycle", "sink", {"line": 3}, 0, 0))
+    bench.run(KINDS["exec"])
+
+    assert bench.sinks[0].lines == [b"waits\n", b"loss 3\n", b"exec 42\n"]
+    assert bench.sinks[0].kept == [b"loss 3\n"]
 
 
 # ---- the golden session ----

@@ -32,15 +32,13 @@ EVENT_EXEC = 2
 EVENT_EXIT = 3
 EVENT_TYPE_COUNT = 4
 
-EXEC_FILENAME = 0
-EXEC_INTERPRETER = 1
-EXEC_EXECUTABLE = 2
-EXEC_CWD = 3
-EXEC_TTY = 4
-EXEC_CGROUP = 5
-EXEC_ARGUMENTS = 6
-EXEC_ENVIRONMENT = 7
-EXEC_FIELD_COUNT = 8
+IMAGE_FILENAME = 0
+IMAGE_INTERPRETER = 1
+IMAGE_EXECUTABLE = 2
+IMAGE_CWD = 3
+IMAGE_TTY = 4
+IMAGE_CGROUP = 5
+IMAGE_TEXT_COUNT = 6
 
 LOSS_RING_FULL = 0
 LOSS_TABLE_FULL = 1
@@ -176,7 +174,35 @@ EVENT_FORK_OFFSETS = {
     "namespaces": 64,
 }
 
-EVENT_EXEC_FORMAT = "<24s16s16sIIIIQQIIIIBB2x8i4x80s40s"
+IMAGE_FORMAT = "<QQIIIBB2x6i80s40s"
+IMAGE_SIZE = 176
+IMAGE_FIELDS = (
+    "inode",
+    "cgroup_id",
+    "links",
+    "device",
+    "mode",
+    "cwd_flags",
+    "executable_flags",
+    "lengths",
+    "credentials",
+    "namespaces",
+)
+IMAGE_OFFSETS = {
+    "inode": 0,
+    "cgroup_id": 8,
+    "links": 16,
+    "device": 20,
+    "mode": 24,
+    "cwd_flags": 28,
+    "executable_flags": 29,
+    "_pad": 30,
+    "lengths": 32,
+    "credentials": 56,
+    "namespaces": 136,
+}
+
+EVENT_EXEC_FORMAT = "<24s16s16sIIIIIIii176s"
 EVENT_EXEC_SIZE = 264
 EVENT_EXEC_FIELDS = (
     "header",
@@ -185,18 +211,12 @@ EVENT_EXEC_FIELDS = (
     "flags",
     "tid_before",
     "nspid",
-    "links",
-    "inode",
-    "cgroup_id",
-    "device",
-    "mode",
+    "image_bytes",
     "arguments_bytes",
     "environment_bytes",
-    "cwd_flags",
-    "executable_flags",
-    "lengths",
-    "credentials",
-    "namespaces",
+    "arguments_length",
+    "environment_length",
+    "image",
 )
 EVENT_EXEC_OFFSETS = {
     "header": 0,
@@ -205,20 +225,12 @@ EVENT_EXEC_OFFSETS = {
     "flags": 56,
     "tid_before": 60,
     "nspid": 64,
-    "links": 68,
-    "inode": 72,
-    "cgroup_id": 80,
-    "device": 88,
-    "mode": 92,
-    "arguments_bytes": 96,
-    "environment_bytes": 100,
-    "cwd_flags": 104,
-    "executable_flags": 105,
-    "_pad": 106,
-    "lengths": 108,
-    "_pad2": 140,
-    "credentials": 144,
-    "namespaces": 224,
+    "image_bytes": 68,
+    "arguments_bytes": 72,
+    "environment_bytes": 76,
+    "arguments_length": 80,
+    "environment_length": 84,
+    "image": 88,
 }
 
 EVENT_EXIT_FORMAT = "<24s16sII"

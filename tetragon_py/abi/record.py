@@ -9,9 +9,10 @@ from tetragon_py.abi import _generated as c
 
 __all__ = [
     "CREDENTIALS",
-    "EVENT_EXEC",
     "EVENT_EXIT",
     "EVENT_FORK",
+    "EXEC_HEAD",
+    "IMAGE",
     "INDEX",
     "LOSS_SOURCE",
     "NAMESPACES",
@@ -40,7 +41,11 @@ PROCESS_ENTRY = _flat(c.PROCESS_ENTRY_FORMAT, _KEY)
 CREDENTIALS = Struct(c.CREDENTIALS_FORMAT)
 NAMESPACES = Struct(c.NAMESPACES_FORMAT)
 EVENT_FORK = _flat(c.EVENT_FORK_FORMAT, _HEADER, _KEY, _KEY)
-EVENT_EXEC = _flat(c.EVENT_EXEC_FORMAT, _HEADER, _KEY, _KEY)
+#: Up to the image, which has its own struct.
+EXEC_HEAD = _flat(
+    c.EVENT_EXEC_FORMAT.removesuffix(f"{c.IMAGE_SIZE}s"), _HEADER, _KEY, _KEY
+)
+IMAGE = Struct(c.IMAGE_FORMAT)
 EVENT_EXIT = _flat(c.EVENT_EXIT_FORMAT, _HEADER, _KEY)
 TASK_IMAGE = _flat(c.TASK_IMAGE_FORMAT, _KEY, _KEY)
 LOSS_SOURCE = Struct(c.LOSS_SOURCE_FORMAT)

@@ -25,6 +25,7 @@ from tetragon_py.encode.timestamp import Timestamps
 from tetragon_py.enrich.process_cache import ProcessCache
 from tetragon_py.enrich.procfs import namespaces_of
 from tetragon_py.enrich.users import UserNames
+from tetragon_py.events.process import Namespaces
 from tetragon_py.export.file import open_file
 from tetragon_py.export.stdout import open_stdout
 from tetragon_py.loader.lifecycle import LifecycleSensor, SensorLimits
@@ -66,7 +67,7 @@ def run_agent(settings: Settings, *, stdout_events: bool) -> int:
         outputs = _open_outputs(settings, timestamps, stdout_events=stdout_events)
         for output in outputs:
             stack.callback(output.sink.close)
-        pipeline = Pipeline(cache, outputs, _log_failure)
+        pipeline = Pipeline(cache, outputs, _FailureLog())
         sensor = stack.enter_context(LifecycleSensor(_limits(settings)))
         losses = LossWatch(sensor, pipeline)
 
@@ -158,7 +159,7 @@ def _json_encoder(settings: Settings, timestamps: Timestamps) -> JsonEncoder:
     return JsonEncoder(
         settings.effective_node_name,
         timestamps,
-        namespaces_of(1),
+        _host_namespaces(),
         JsonOptions(
             extended=settings.fields == "extended",
             credentials=settings.enable_process_cred,
@@ -169,6 +170,13 @@ def _json_encoder(settings: Settings, timestamps: Timestamps) -> JsonEncoder:
         ),
         user_name,
     )
+
+
+def _host_namespaces() -> Namespaces:
+    """Those of process 1; the agent's own where even root may not read them."""
+    own = namespaces_of(os.getpid())
+    pairs = zip(namespaces_of(1), own, strict=True)
+    return Namespaces._make(first or second for first, second in pairs)
 
 
 @contextlib.contextmanager
@@ -208,5 +216,14 @@ def _event_totals(pipeline: Pipeline) -> dict[str, int]:
     }
 
 
-def _log_failure(error: Exception) -> None:
-    log.error("record cannot be decoded", error=repr(error))
+class _FailureLog:
+    """Logs records that failed: at most one a second, all are counted elsewhere."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, error: Exception) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 1.0
+            log.error("record cannot be decoded", error=repr(error))

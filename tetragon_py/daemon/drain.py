@@ -109,6 +109,7 @@ class Drain:
     def _drain_lane(self, lane: int, mark: int) -> int:
         ring, gaps = self._rings[lane], 0
         while (batch := ring.peek()) is not None:
+            self._pipeline.failed_count += batch.damaged
             self._pipeline.run(batch.data, batch.index, lane)
             ring.commit(batch.position)
             gaps += batch.gaps

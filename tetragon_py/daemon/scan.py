@@ -41,19 +41,20 @@ def scan_processes(
         environment_max: Bytes of environment that are read; 0: none.
     """
     found = []
-    for event, is_kernel_thread in decode_images(images):
+    for event in decode_images(images):
         image = None
-        if not is_kernel_thread:
+        if not event.image.is_kernel:
             image = _read(event, procfs, arguments_max, environment_max)
         found.append((event, image))
     # What was read belongs to the image only if no exec came in between. Who exited
     # meanwhile is kept: its exit event follows.
     current = living()
+    completed = []
     for event, image in found:
         same = current.get(event.process.tgid) == event.process.start_boottime_ns
-        if image is not None and same and not image.torn:
-            _complete(event, image)
-    return [event for event, _ in found]
+        usable = image is not None and same and not image.torn
+        completed.append(_complete(event, image) if image and usable else event)
+    return completed
 
 
 def _read(
@@ -68,35 +69,40 @@ def _read(
             environment_max_bytes=environment_max,
         )
     except KernelError as error:
-        event.errors = {"procfs": error.errno}
+        event.image.errors = {"procfs": error.errno}
         return None
 
 
-def _complete(event: ExecEvent, image: ProcfsImage) -> None:
-    event.filename = image.executable or image.comm
-    event.executable = image.executable
-    event.executable_flags = _path_flags(
-        deleted=image.executable_deleted, unreachable=image.executable_unreachable
+def _complete(event: ExecEvent, found: ProcfsImage) -> ExecEvent:
+    image = event.image
+    image.filename = found.executable
+    image.executable = found.executable
+    image.executable_flags = _path_flags(
+        deleted=found.executable_deleted, unreachable=found.executable_unreachable
     )
-    event.cwd = image.cwd
-    event.cwd_flags = _path_flags(
-        deleted=image.cwd_deleted, unreachable=image.cwd_unreachable
+    image.cwd = found.cwd
+    image.cwd_flags = _path_flags(
+        deleted=found.cwd_deleted, unreachable=found.cwd_unreachable
     )
-    event.tty = image.tty
-    event.cgroup_path = image.cgroup_path
-    event.arguments = image.arguments
-    event.arguments_bytes = len(image.arguments)
-    event.environment = image.environment
-    event.environment_bytes = len(image.environment)
-    if image.arguments_cut:
-        event.flags |= c.EXEC_ARGUMENTS_CUT
-    if image.environment_cut:
-        event.flags |= c.EXEC_ENVIRONMENT_CUT
-    event.inode = image.inode
-    event.links = image.links
-    event.device = image.device
-    event.mode = image.mode
-    event.errors = image.missing or None
+    image.tty = found.tty
+    image.cgroup_path = found.cgroup_path
+    image.inode = found.inode
+    image.links = found.links
+    image.device = found.device
+    image.mode = found.mode
+    image.errors = found.missing or None
+    flags = event.flags
+    if found.arguments_cut:
+        flags |= c.EXEC_ARGUMENTS_CUT
+    if found.environment_cut:
+        flags |= c.EXEC_ENVIRONMENT_CUT
+    return event._replace(
+        flags=flags,
+        arguments=found.arguments,
+        arguments_bytes=len(found.arguments),
+        environment=found.environment,
+        environment_bytes=len(found.environment),
+    )
 
 
 def _path_flags(*, deleted: bool, unreachable: bool) -> int:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """fork, exec and exit records -> events.
 
-On the hot path: one `unpack_from` per record, one slice per variable field. Credentials
-and namespaces repeat from process to process, so equal bytes give the same object.
+On the hot path: one `unpack_from` per record. Images, credentials and namespaces repeat
+from process to process, so equal bytes give the same object.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from tetragon_py.abi import _generated as c
 from tetragon_py.abi.record import (
     CREDENTIALS,
-    EVENT_EXEC,
     EVENT_EXIT,
     EVENT_FORK,
+    EXEC_HEAD,
+    IMAGE,
     NAMESPACES,
     TASK_IMAGE,
 )
@@ -26,6 +27,7 @@ from tetragon_py.events.process import (
     ExecEvent,
     ExitEvent,
     ForkEvent,
+    Image,
     Namespaces,
     ProcessKey,
 )
@@ -35,20 +37,17 @@ if TYPE_CHECKING:
 
 __all__ = ["decode_exec", "decode_exit", "decode_fork", "decode_images"]
 
-_FIELD_NAMES = (
-    "filename",
-    "interpreter",
-    "executable",
-    "cwd",
-    "tty",
-    "cgroup",
-    "arguments",
-    "environment",
-)
+_TEXT_NAMES = ("filename", "interpreter", "executable", "cwd", "tty", "cgroup")
 _unpack_fork = EVENT_FORK.unpack_from
-_unpack_exec = EVENT_EXEC.unpack_from
+_unpack_exec = EXEC_HEAD.unpack_from
 _unpack_exit = EVENT_EXIT.unpack_from
-_FORK_SIZE, _EXEC_SIZE, _EXIT_SIZE = EVENT_FORK.size, EVENT_EXEC.size, EVENT_EXIT.size
+_unpack_image = IMAGE.unpack_from
+_FORK_SIZE, _EXIT_SIZE = EVENT_FORK.size, EVENT_EXIT.size
+_IMAGE_AT, _IMAGE_SIZE = EXEC_HEAD.size, IMAGE.size
+#: Images of more bytes are not remembered: what is remembered stays below 3 MB.
+_REMEMBERED_BYTES = 1024
+#: Makes a key or an event of a tuple without a Python frame.
+_new = tuple.__new__
 
 
 @lru_cache(maxsize=4096)
@@ -67,7 +66,7 @@ def _cgroup_path(names: bytes) -> bytes:
     return b"/" + b"/".join(reversed(names.split(b"\0")[:-1]))
 
 
-def decode_fork(data: memoryview, offset: int) -> ForkEvent:
+def decode_fork(data: bytes, offset: int) -> ForkEvent:
     """One event_fork at `offset`.
 
     Raises:
@@ -93,19 +92,22 @@ def decode_fork(data: memoryview, offset: int) -> ForkEvent:
         raise DecodeError("fork is cut", type=c.EVENT_FORK) from error
     if size < _FORK_SIZE:
         raise DecodeError("fork is cut", type=c.EVENT_FORK, size=size)
-    return ForkEvent(
-        boottime_ns,
-        ProcessKey(start, tgid),
-        ProcessKey(parent_start, parent_tgid),
-        nspid,
-        _namespaces(namespaces) if changed else None,
-        cpu,
-        sequence,
+    return _new(
+        ForkEvent,
+        (
+            boottime_ns,
+            _new(ProcessKey, (start, tgid)),
+            _new(ProcessKey, (parent_start, parent_tgid)),
+            nspid,
+            _namespaces(namespaces) if changed else None,
+            cpu,
+            sequence,
+        ),
     )
 
 
-def decode_exec(data: memoryview, offset: int) -> ExecEvent:
-    """One event_exec at `offset`, with its variable fields.
+def decode_exec(data: bytes, offset: int) -> ExecEvent:
+    """One event_exec at `offset`, with its texts.
 
     Raises:
         DecodeError: the record ends before its fields do.
@@ -125,77 +127,110 @@ def decode_exec(data: memoryview, offset: int) -> ExecEvent:
             flags,
             tid_before,
             nspid,
-            links,
-            inode,
-            cgroup_id,
-            device,
-            mode,
+            image_bytes,
             arguments_bytes,
             environment_bytes,
+            arguments_length,
+            environment_length,
+        ) = _unpack_exec(data, offset)
+    except struct.error as error:
+        raise DecodeError("exec is cut", type=c.EVENT_EXEC) from error
+    errors = None
+    if arguments_length < 0 or environment_length < 0:
+        told = {"arguments": -arguments_length, "environment": -environment_length}
+        errors = {name: error for name, error in told.items() if error > 0}
+        arguments_length = max(arguments_length, 0)
+        environment_length = max(environment_length, 0)
+    image_at = offset + _IMAGE_AT
+    arguments_at = image_at + image_bytes
+    environment_at = arguments_at + arguments_length
+    end = environment_at + environment_length
+    if end > offset + size or offset + size > len(data):
+        raise DecodeError("exec is cut", type=c.EVENT_EXEC, size=size)
+    raw = data[image_at:arguments_at]
+    remembered = image_bytes <= _REMEMBERED_BYTES
+    return _new(
+        ExecEvent,
+        (
+            boottime_ns,
+            _new(ProcessKey, (start, tgid)),
+            _new(ProcessKey, (parent_start, parent_tgid)),
+            flags,
+            nspid,
+            tid_before,
+            _remembered_image(raw) if remembered else _decode_image(raw),
+            data[arguments_at:environment_at],
+            arguments_bytes,
+            data[environment_at:end],
+            environment_bytes,
+            cpu,
+            sequence,
+            errors,
+            False,
+        ),
+    )
+
+
+def _decode_image(raw: bytes) -> Image:
+    """A struct image with its texts behind it."""
+    try:
+        (
+            inode,
+            cgroup_id,
+            links,
+            device,
+            mode,
             cwd_flags,
             executable_flags,
             *lengths,
             credentials,
             namespaces,
-        ) = _unpack_exec(data, offset)
+        ) = _unpack_image(raw)
     except struct.error as error:
-        raise DecodeError("exec is cut", type=c.EVENT_EXEC) from error
-    errors = None
-    if min(lengths) < 0:
-        errors = {
-            name: -length
-            for name, length in zip(_FIELD_NAMES, lengths, strict=True)
-            if length < 0
-        }
-        lengths = [max(length, 0) for length in lengths]
-    if _EXEC_SIZE + sum(lengths) > size or offset + size > len(data):
-        raise DecodeError("exec is cut", type=c.EVENT_EXEC, size=size)
-    at = offset + _EXEC_SIZE
-    text = bytes(data[at : offset + size])
-    n_file, n_interp, n_exe, n_cwd, n_tty, n_cgroup, n_args, n_env = lengths
-    interp_at = n_file
-    exe_at = interp_at + n_interp
-    cwd_at = exe_at + n_exe
-    tty_at = cwd_at + n_cwd
-    cgroup_at = tty_at + n_tty
-    args_at = cgroup_at + n_cgroup
-    env_at = args_at + n_args
-    cwd = text[cwd_at:tty_at]
-    if not cwd and not cwd_flags and not (errors and "cwd" in errors):
+        raise DecodeError("image is cut", type=c.EVENT_EXEC, size=len(raw)) from error
+    errors = {
+        name: -length
+        for name, length in zip(_TEXT_NAMES, lengths, strict=True)
+        if length < 0
+    }
+    texts, at = [], _IMAGE_SIZE
+    for length in lengths:
+        end = at + max(length, 0)
+        texts.append(raw[at:end])
+        at = end
+    if at > len(raw):
+        raise DecodeError("image is cut", type=c.EVENT_EXEC, size=len(raw))
+    filename, interpreter, executable, cwd, tty, cgroup = texts
+    if not cwd and not cwd_flags and "cwd" not in errors:
         cwd = b"/"  # the way up to the root has no names
-    return ExecEvent(
-        boottime_ns,
-        ProcessKey(start, tgid),
-        ProcessKey(parent_start, parent_tgid),
-        flags,
-        nspid,
-        tid_before,
-        text[:n_file],
-        text[interp_at:exe_at],
-        text[exe_at:cwd_at],
+    return Image(
+        filename,
+        interpreter,
+        executable,
         executable_flags,
         cwd,
         cwd_flags,
-        text[tty_at:cgroup_at],
-        _cgroup_path(text[cgroup_at:args_at]),
+        tty,
+        _cgroup_path(cgroup),
         cgroup_id,
-        text[args_at:env_at],
-        arguments_bytes,
-        text[env_at : env_at + n_env],
-        environment_bytes,
         inode,
         links,
         device,
         mode,
         _credentials(credentials),
         _namespaces(namespaces),
-        cpu,
-        sequence,
-        errors,
+        errors or None,
     )
 
 
-def decode_exit(data: memoryview, offset: int) -> ExitEvent:
+@lru_cache(maxsize=2048)
+def _remembered_image(raw: bytes) -> Image:
+    image = _decode_image(raw)
+    image.is_shared = True
+    return image
+
+
+def decode_exit(data: bytes, offset: int) -> ExitEvent:
     """One event_exit at `offset`.
 
     Raises:
@@ -218,14 +253,15 @@ def decode_exit(data: memoryview, offset: int) -> ExitEvent:
         raise DecodeError("exit is cut", type=c.EVENT_EXIT) from error
     if size < _EXIT_SIZE:
         raise DecodeError("exit is cut", type=c.EVENT_EXIT, size=size)
-    return ExitEvent(boottime_ns, ProcessKey(start, tgid), status, tid, cpu, sequence)
+    key = _new(ProcessKey, (start, tgid))
+    return _new(ExitEvent, (boottime_ns, key, status, tid, cpu, sequence))
 
 
-def decode_images(data: bytes) -> Iterator[tuple[ExecEvent, bool]]:
+def decode_images(data: bytes) -> Iterator[ExecEvent]:
     """The task iterator's output: for each process what the kernel knows of it.
 
-    Yields the event, which lacks paths and arguments, and whether it is a kernel thread
-    (its `filename` is then its name in brackets).
+    Paths and arguments are missing; the `filename` of a kernel thread is its name in
+    brackets, that of a process is unknown.
     """
     whole = len(data) // TASK_IMAGE.size * TASK_IMAGE.size
     for values in TASK_IMAGE.iter_unpack(data[:whole]):
@@ -243,14 +279,8 @@ def decode_images(data: bytes) -> Iterator[tuple[ExecEvent, bool]]:
             namespaces,
         ) = values
         name = comm.split(b"\0", 1)[0]
-        event = ExecEvent(
-            boottime_ns=start,
-            process=ProcessKey(start, tgid),
-            parent=ProcessKey(parent_start, parent_tgid),
-            flags=flags,
-            nspid=nspid,
-            tid_before=tgid,
-            filename=b"[%b]" % name if kernel_thread else name,
+        image = Image(
+            filename=b"[%b]" % name if kernel_thread else b"",
             interpreter=b"",
             executable=b"",
             executable_flags=0,
@@ -259,18 +289,28 @@ def decode_images(data: bytes) -> Iterator[tuple[ExecEvent, bool]]:
             tty=b"",
             cgroup_path=b"",
             cgroup_id=cgroup_id,
-            arguments=b"",
-            arguments_bytes=0,
-            environment=b"",
-            environment_bytes=0,
             inode=0,
             links=0,
             device=0,
             mode=0,
             credentials=_credentials(credentials),
             namespaces=_namespaces(namespaces),
+            is_kernel=bool(kernel_thread),
+        )
+        event = ExecEvent(
+            boottime_ns=start,
+            process=ProcessKey(start, tgid),
+            parent=ProcessKey(parent_start, parent_tgid),
+            flags=flags,
+            nspid=nspid,
+            tid_before=tgid,
+            image=image,
+            arguments=b"",
+            arguments_bytes=0,
+            environment=b"",
+            environment_bytes=0,
             cpu=0,
             sequence=0,
             from_procfs=True,
         )
-        yield event, bool(kernel_thread)
+        yield event

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tetragon_py.events.process import ExecEvent
+    from tetragon_py.events.process import Image
 
 __all__ = ["absolute_path", "binary_of", "join_arguments", "split_arguments"]
 
@@ -60,15 +60,11 @@ def absolute_path(filename: bytes, cwd: bytes) -> bytes:
     return (cwd if cwd.endswith(b"/") else cwd + b"/") + filename
 
 
-def binary_of(image: ExecEvent) -> bytes:
+def binary_of(image: Image) -> bytes:
     """Return the path of the program as executed, made absolute.
 
-    Kernel threads are `[name]` and process 0 is `<kernel>`: names that only the scan at
-    start gives, and that no executed file can have. b"" if nothing is known.
+    Kernel threads are `[name]` and process 0 is `<kernel>`. b"" if nothing is known.
     """
-    if image.from_procfs and not image.executable:
-        if image.process.tgid == 0:
-            return b"<kernel>"
-        if image.filename.startswith(b"["):
-            return image.filename
+    if image.is_kernel:
+        return image.filename
     return absolute_path(image.filename, image.cwd)

@@ -87,7 +87,7 @@ class CompactEncoder:
     def exec_line(self, process: Process) -> bytes:
         """Return the line of process_exec."""
         parts = [(_BLUE, "🚀 process"), *self._process(process)]
-        return self._line(parts, process, process.image.boottime_ns)
+        return self._line(parts, process, process.exec.boottime_ns)
 
     def exit_line(self, process: Process, event: ExitEvent) -> bytes:
         """Return the line of process_exit."""
@@ -104,12 +104,11 @@ class CompactEncoder:
         return self._line(parts, None, event.until_boottime_ns)
 
     def _process(self, process: Process) -> list[tuple[str, str]]:
-        image = process.image
-        binary = binary_of(image).decode("utf-8", "surrogateescape")
+        binary = binary_of(process.exec.image).decode("utf-8", "surrogateescape")
         # No path looks like the stand-in: they start with "/" or "./".
         shown = _shown(binary) if binary else f"<unknown:{process.key.tgid}>"
         parts = [(_GREEN, self._node), (_MAGENTA, shown)]
-        arguments = join_arguments(image.arguments, "surrogateescape")
+        arguments = join_arguments(process.exec.arguments, "surrogateescape")
         if arguments:
             parts.append((_CYAN, _shown(arguments)))
         return parts
@@ -131,10 +130,8 @@ class CompactEncoder:
 
 
 def _has_cap_sys_admin(process: Process) -> bool:
-    image = process.image
-    if not process.known or "credentials" in (image.errors or ()):
-        return False
-    return bool(image.credentials.effective & _CAP_SYS_ADMIN)
+    credentials = process.exec.image.credentials
+    return process.known and bool(credentials.effective & _CAP_SYS_ADMIN)
 
 
 def _shown(value: str) -> str:

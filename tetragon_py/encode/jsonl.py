@@ -12,6 +12,7 @@ of a line is a copy.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tetragon_py.encode.arguments import binary_of, join_arguments
@@ -32,12 +33,25 @@ if TYPE_CHECKING:
 
     from tetragon_py.encode.timestamp import Timestamps
     from tetragon_py.events.agent import LossEvent
-    from tetragon_py.events.process import ExitEvent, Namespaces, Process
+    from tetragon_py.events.process import (
+        CgroupInfo,
+        ExitEvent,
+        Image,
+        Namespaces,
+        Process,
+    )
 
 __all__ = ["JsonEncoder", "JsonOptions"]
 
 #: The API has room for this much of a container id.
 _CONTAINER_ID_SHOWN = 31
+#: Longer arguments are not remembered: what is remembered stays below 1 MB.
+_REMEMBERED_ARGUMENTS_BYTES = 256
+_IN_INIT_TREE = (b',"in_init_tree":false', b',"in_init_tree":true')
+#: What a line shows of an image that another event tells: a parent, an ancestor, that
+#: of a fork. A process with long arguments and many children must not fill the disk.
+_PARENT_ARGUMENTS_MAX_BYTES = 4096
+_ANCESTORS_MAX_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,14 @@ class JsonOptions:
     ancestors: bool = False
     environment: bool = False
     environment_names: frozenset[str] = frozenset()
+
+
+def _arguments_member(argv: bytes) -> bytes:
+    arguments = join_arguments(argv)
+    return b',"arguments":%b' % json_value(arguments) if arguments else b""
+
+
+_remembered_arguments = lru_cache(maxsize=2048)(_arguments_member)
 
 
 class JsonEncoder:
@@ -75,29 +97,32 @@ class JsonEncoder:
         self._host = host
         self._options = options
         self._user_name = user_name
+        self._remembered_texts = lru_cache(maxsize=2048)(self._image_texts)
         self._node = b',"node_name":%b,"time":"' % json_value(
             node_name.encode("utf-8", "replace").decode()
         )
 
     def exec_line(self, process: Process) -> bytes:
         """process_exec."""
-        image = process.image
-        fragment = process.fragment or self._fragment(process)
+        event = process.exec
         options = self._options
+        fragment = process.fragment or self._fragment(process)
         if options.credentials or options.extended:
-            properties = binary_properties(image)
-            if properties:
-                fragment = b'%b,"binary_properties":%b' % (fragment, properties)
-        if options.environment and image.environment:
-            variables = environment_variables(image, options.environment_names)
+            properties = binary_properties(event)
+            if properties:  # in Tetragon's order they come before the tail
+                tail = self._tail(process)
+                head = fragment.removesuffix(tail)
+                fragment = b'%b,"binary_properties":%b%b' % (head, properties, tail)
+        if options.environment and event.environment:
+            variables = environment_variables(event, options.environment_names)
             if variables:
                 fragment = b'%b,"environment_variables":%b' % (fragment, variables)
         return b'{"process_exec":{"process":%b}%b}%b%b"%b}\n' % (
             fragment,
             self._lineage(process),
             self._node,
-            self._time(image.boottime_ns),
-            self._origin(image.cpu, image.sequence),
+            self._time(event.boottime_ns),
+            self._origin(event.cpu, event.sequence) if options.extended else b"",
         )
 
     def exit_line(self, process: Process, event: ExitEvent) -> bytes:
@@ -119,7 +144,7 @@ class JsonEncoder:
             time,
             self._node,
             time,
-            self._origin(event.cpu, event.sequence),
+            self._origin(event.cpu, event.sequence) if self._options.extended else b"",
         )
 
     def loss_line(self, event: LossEvent) -> bytes:
@@ -128,7 +153,9 @@ class JsonEncoder:
             {
                 "pid": source.tgid,
                 "exec_id": source.process.exec_id.decode() if source.process else "",
-                "binary": binary_of(source.process.image).decode("utf-8", "replace")
+                "binary": binary_of(source.process.exec.image).decode(
+                    "utf-8", "replace"
+                )
                 if source.process
                 else "",
                 "count": str(source.count),
@@ -151,84 +178,127 @@ class JsonEncoder:
             self._time(event.until_boottime_ns),
         )
 
-    def _origin(self, cpu: int, sequence: int) -> bytes:
-        if not self._options.extended:
-            return b""
+    @staticmethod
+    def _origin(cpu: int, sequence: int) -> bytes:
         return b',"cpu":%d,"sequence":"%d"' % (cpu, sequence)
 
     def _lineage(self, process: Process) -> bytes:
         parent = process.parent
         if parent is None:
             return b""
-        text = b',"parent":%b}' % (parent.fragment or self._fragment(parent))
+        text = parent.parent_fragment or self._parent_fragment(parent)
         if not self._options.ancestors:
-            return text
+            return b',"parent":%b' % text
         ancestors = []
+        room = _ANCESTORS_MAX_BYTES
         # pid 1 and 2 are the last ones listed, process 0 never is
-        while parent is not None and parent.key.tgid > 2:
-            parent = parent.parent
-            if parent is not None and parent.key.tgid:
-                fragment = parent.fragment or self._fragment(parent)
-                ancestors.append(b"%b}" % fragment)
+        ancestor: Process | None = parent
+        while ancestor is not None and ancestor.key.tgid > 2 and room > 0:
+            ancestor = ancestor.parent
+            if ancestor is not None and ancestor.key.tgid:
+                shown = ancestor.parent_fragment or self._parent_fragment(ancestor)
+                ancestors.append(shown)
+                room -= len(shown)
         if not ancestors:
-            return text
-        return b'%b,"ancestors":[%b]' % (text, b",".join(ancestors))
+            return b',"parent":%b' % text
+        return b',"parent":%b,"ancestors":[%b]' % (text, b",".join(ancestors))
+
+    def _parent_fragment(self, process: Process) -> bytes:
+        """The whole object of a process as its children show it."""
+        if len(process.exec.arguments) <= _PARENT_ARGUMENTS_MAX_BYTES:
+            fragment = process.fragment or self._fragment(process)
+        else:
+            fragment = self._object(process, _PARENT_ARGUMENTS_MAX_BYTES)
+        process.parent_fragment = b"%b}" % fragment
+        return process.parent_fragment
 
     def _fragment(self, process: Process) -> bytes:
         """The object of a process without its closing brace, kept in `process`."""
-        image = process.image
-        key = process.key
-        text = b'{"exec_id":"%b","pid":%d' % (process.exec_id, key.tgid)
-        if process.known:
-            text += self._program(process)
-        else:
-            text += b',"flags":"unknown"'
-        text += b',"start_time":"%b"' % self._time(key.start_boottime_ns)
-        if process.known:
-            text += b',"auid":%d' % image.credentials.login_uid
-            if process.cgroup.container_id:
-                shown = process.cgroup.container_id[:_CONTAINER_ID_SHOWN]
-                text += b',"docker":%b' % json_value(shown)
-        if process.parent_exec_id:
-            text += b',"parent_exec_id":"%b"' % process.parent_exec_id
-        if process.known and self._options.credentials:
-            text += b',"cap":%b' % capability_sets(image.credentials)
-        if process.known and self._options.namespaces:
-            ns = namespaces_object(process.namespaces, self._host)
-            text += b',"ns":%b' % ns
-        text += b',"tid":%d' % key.tgid
-        if process.known and self._options.credentials:
-            text += b',"process_credentials":%b' % credentials_object(image.credentials)
-        if process.known:
-            text += self._tail(process)
-        process.fragment = text
-        return text
+        limit = _PARENT_ARGUMENTS_MAX_BYTES if process.forked else None
+        process.fragment = self._object(process, limit)
+        return process.fragment
 
-    def _program(self, process: Process) -> bytes:
-        image = process.image
-        text = b',"uid":%d' % image.credentials.euid
+    def _object(self, process: Process, arguments_max: int | None = None) -> bytes:
+        key = process.key
+        event = process.exec
+        if not process.known:
+            return self._unknown_object(process)
+        image = event.image
+        texts = self._remembered_texts if image.is_shared else self._image_texts
+        program, account, privileges, credentials = texts(
+            image, process.namespaces, process.cgroup
+        )
+        argv = event.arguments
+        is_cut = arguments_max is not None and len(argv) > arguments_max
+        if is_cut:
+            argv = argv[:arguments_max]
+        remembered = len(argv) <= _REMEMBERED_ARGUMENTS_BYTES
+        text = (
+            b'{"exec_id":"%b","pid":%d%b%b,"flags":"%b","start_time":"%b"%b'
+            b',"parent_exec_id":"%b"%b,"tid":%d%b%b'
+        ) % (
+            process.exec_id,
+            key.tgid,
+            program,
+            _remembered_arguments(argv) if remembered else _arguments_member(argv),
+            flag_words(process, arguments_cut=is_cut),
+            self._time(key.start_boottime_ns),
+            account,
+            process.parent_exec_id,
+            privileges,
+            key.tgid,
+            credentials,
+            self._tail(process, arguments_max),
+        )
+        if process.parent_exec_id:
+            return text
+        return text.replace(b',"parent_exec_id":""', b"", 1)  # of process 0
+
+    def _unknown_object(self, process: Process) -> bytes:
+        tgid, parent = process.key.tgid, process.parent_exec_id
+        return (
+            b'{"exec_id":"%b","pid":%d,"flags":"unknown","start_time":"%b"%b,"tid":%d'
+            % (
+                process.exec_id,
+                tgid,
+                self._time(process.key.start_boottime_ns),
+                b',"parent_exec_id":"%b"' % parent if parent else b"",
+                tgid,
+            )
+        )
+
+    def _image_texts(
+        self, image: Image, namespaces: Namespaces, cgroup: CgroupInfo
+    ) -> tuple[bytes, bytes, bytes, bytes]:
+        """The parts of the object that equal images share, in the object's order."""
+        program = b',"uid":%d' % image.credentials.euid
         if image.cwd:
             cwd = marked_path(image.cwd, image.cwd_flags)
-            text += b',"cwd":%b' % json_string(cwd)
+            program += b',"cwd":%b' % json_string(cwd)
         binary = binary_of(image)
         if binary:
-            text += b',"binary":%b' % json_string(binary)
-        if image.arguments:
-            arguments = join_arguments(image.arguments)
-            if arguments:
-                text += b',"arguments":%b' % json_value(arguments)
-        return b'%b,"flags":"%b"' % (text, flag_words(process).encode())
+            program += b',"binary":%b' % json_string(binary)
+        account = b',"auid":%d' % image.credentials.login_uid
+        if cgroup.container_id:
+            shown = cgroup.container_id[:_CONTAINER_ID_SHOWN]
+            account += b',"docker":%b' % json_value(shown)
+        privileges = credentials = b""
+        if self._options.credentials:
+            privileges = b',"cap":%b' % capability_sets(image.credentials)
+            shown_ids = credentials_object(image.credentials)
+            credentials = b',"process_credentials":%b' % shown_ids
+        if self._options.namespaces:
+            privileges += b',"ns":%b' % namespaces_object(namespaces, self._host)
+        return program, account, privileges, credentials
 
-    def _tail(self, process: Process) -> bytes:
-        text = b""
+    def _tail(self, process: Process, arguments_max: int | None = None) -> bytes:
+        text = _IN_INIT_TREE[process.in_init_tree]
         if self._user_name is not None and self._is_on_host(process):
-            name = self._user_name(process.image.credentials.euid)
+            name = self._user_name(process.exec.image.credentials.euid)
             if name:
-                text = b',"user":{"name":%b}' % json_value(name)
-        tree = b"true" if process.in_init_tree else b"false"
-        text += b',"in_init_tree":%b' % tree
+                text = b',"user":{"name":%b}%b' % (json_value(name), text)
         if self._options.extended:
-            text += extended_keys(process)
+            text += extended_keys(process, arguments_max)
         return text
 
     def _is_on_host(self, process: Process) -> bool:

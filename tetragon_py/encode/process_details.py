@@ -73,14 +73,15 @@ def namespaces_object(namespaces: Namespaces, host: Namespaces) -> bytes:
     )
 
 
-def binary_properties(image: ExecEvent) -> bytes:
+def binary_properties(event: ExecEvent) -> bytes:
     """`binary_properties` of an exec: raised privileges, a file without a name."""
+    image = event.image
     properties: dict[str, object] = {}
-    if image.flags & c.EXEC_SETUID:
+    if event.flags & c.EXEC_SETUID:
         properties["setuid"] = image.credentials.euid
-    if image.flags & c.EXEC_SETGID:
+    if event.flags & c.EXEC_SETGID:
         properties["setgid"] = image.credentials.egid
-    raised = [word for bit, word in _PRIVILEGES if image.flags & bit]
+    raised = [word for bit, word in _PRIVILEGES if event.flags & bit]
     if raised:
         properties["privileges_changed"] = raised
     if image.inode and not image.links:
@@ -90,9 +91,9 @@ def binary_properties(image: ExecEvent) -> bytes:
     return json_value(properties) if properties else b""
 
 
-def environment_variables(image: ExecEvent, names: frozenset[str]) -> bytes:
+def environment_variables(event: ExecEvent, names: frozenset[str]) -> bytes:
     """`environment_variables`, only those in `names` unless that is empty."""
-    pairs = (entry.partition("=") for entry in split_arguments(image.environment))
+    pairs = (entry.partition("=") for entry in split_arguments(event.environment))
     listed = [
         b'{"Key":%b,"Value":%b}' % (json_value(key), json_value(value))
         for key, _, value in pairs
@@ -101,18 +102,29 @@ def environment_variables(image: ExecEvent, names: frozenset[str]) -> bytes:
     return b"[%b]" % b",".join(listed) if listed else b""
 
 
-def extended_keys(process: Process) -> bytes:
-    """What Tetragon has no keys for, as `,"key":value,...` to be appended."""
-    image = process.image
+def extended_keys(process: Process, arguments_max: int | None = None) -> bytes:
+    """What Tetragon has no keys for, as `,"key":value,...` to be appended.
+
+    Args:
+        process: Whose.
+        arguments_max: Bytes of argv that are shown; None: all.
+    """
+    event = process.exec
+    image = event.image
     cgroup = process.cgroup
-    executable = marked_path(image.executable, image.executable_flags)
+    path_flags = image.executable_flags
+    if image.inode and not image.links:  # also a memfd, which has no directory
+        path_flags |= c.PATH_DELETED
+    executable = marked_path(image.executable, path_flags)
     texts = {
         "executable": executable,
         "interpreter": image.interpreter,
         "tty": image.tty,
         "cgroup": image.cgroup_path,
     }
-    found: dict[str, object] = {"argv": split_arguments(image.arguments)}
+    found: dict[str, object] = {
+        "argv": split_arguments(event.arguments[:arguments_max])
+    }
     found |= {key: value.decode("utf-8", "replace") for key, value in texts.items()}
     found |= {
         "unit": cgroup.unit,
@@ -121,8 +133,8 @@ def extended_keys(process: Process) -> bytes:
         "session": cgroup.session,
         "container_id": cgroup.container_id,
         "container_runtime": cgroup.container_runtime,
-        "truncated": _cut_fields(image),
-        "errors": image.errors,
+        "truncated": _cut_fields(event),
+        "errors": (image.errors or {}) | (event.errors or {}),
     }
     kept = {key: value for key, value in found.items() if value}
     if image.inode:
@@ -133,10 +145,11 @@ def extended_keys(process: Process) -> bytes:
     )
 
 
-def _cut_fields(image: ExecEvent) -> list[str]:
+def _cut_fields(event: ExecEvent) -> list[str]:
+    image = event.image
     marks = {
-        "arguments": image.flags & c.EXEC_ARGUMENTS_CUT,
-        "environment_variables": image.flags & c.EXEC_ENVIRONMENT_CUT,
+        "arguments": event.flags & c.EXEC_ARGUMENTS_CUT,
+        "environment_variables": event.flags & c.EXEC_ENVIRONMENT_CUT,
         "cwd": image.cwd_flags & c.PATH_CUT,
         "executable": image.executable_flags & c.PATH_CUT,
     }

@@ -17,15 +17,23 @@ class Timestamps:
 
     def __init__(self, wall_offset_ns: int = 0) -> None:
         self.wall_offset_ns = wall_offset_ns
-        self._second: int | None = None
+        self._second_ns = -(1 << 80)  # no event is in that second
         self._prefix = b""
+        self._last_ns = 0
+        self._last = b""
 
     def format(self, boottime_ns: int) -> bytes:
         """Such as b"2026-11-21T20:08:11.961604934Z"."""
-        second, fraction = divmod(boottime_ns + self.wall_offset_ns, 1_000_000_000)
-        if second != self._second:
+        wall_ns = boottime_ns + self.wall_offset_ns
+        if wall_ns == self._last_ns and self._last:
+            return self._last  # an image starts when its exec event happens
+        fraction = wall_ns - self._second_ns
+        if not 0 <= fraction < 1_000_000_000:
             # Most events share their second with the one before.
-            self._second = second
+            second, fraction = divmod(wall_ns, 1_000_000_000)
+            self._second_ns = second * 1_000_000_000
             text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
             self._prefix = text.encode()
-        return b"%b%09dZ" % (self._prefix, fraction)
+        self._last_ns = wall_ns
+        self._last = b"%b%09dZ" % (self._prefix, fraction)
+        return self._last

@@ -9,7 +9,6 @@ exited one stays while a living descendant or a record in another lane may refer
 from __future__ import annotations
 
 from binascii import b2a_base64
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tetragon_py.enrich.cgroup import CgroupCache
@@ -19,6 +18,7 @@ from tetragon_py.events.process import (
     ExecEvent,
     ExitEvent,
     ForkEvent,
+    Image,
     Namespaces,
     Process,
     ProcessKey,
@@ -43,6 +43,10 @@ _NO_NAMESPACES = Namespaces(*[0] * 10)
 _NO_CREDENTIALS = Credentials(*[0] * 15)
 
 
+#: A fork whose process is made when somebody asks for it: most call exec next.
+_Fork = tuple[ForkEvent, Process]
+
+
 class ProcessCache:
     """Processes by their key. For one thread.
 
@@ -53,55 +57,58 @@ class ProcessCache:
     def __init__(self, node_name: str) -> None:
         self._node = node_name.encode("utf-8", "surrogateescape")
         self._live: dict[int, Process] = {}
-        self._retired: dict[ProcessKey, Process] = {}
-        self._retired_before: dict[ProcessKey, Process] = {}
+        self._forked: dict[int, _Fork] = {}  # live too
+        self._retired: dict[ProcessKey, Process | _Fork] = {}
+        self._retired_before: dict[ProcessKey, Process | _Fork] = {}
         self._cgroups = CgroupCache()
         self.unknown_count = 0  # events about a process that the cache did not have
-        self._live[0] = kernel = self._unknown(KERNEL_KEY)
-        kernel.image = replace(_UNKNOWN_IMAGE, process=KERNEL_KEY, from_procfs=True)
-        kernel.known = True
-        self.unknown_count = 0
+        self._live[0] = Process(
+            KERNEL_KEY,
+            self.exec_id(KERNEL_KEY),
+            _KERNEL,
+            None,
+            b"",
+            _NOBODY,
+            _NO_NAMESPACES,
+            in_init_tree=False,
+            forked=False,
+        )
 
     def __len__(self) -> int:
-        return len(self._live) - 1
+        return len(self._live) - 1 + len(self._forked)
 
     def exec_id(self, key: ProcessKey) -> bytes:
         """Base64 of node:start:tgid, as ASCII bytes."""
         start, tgid = key if key[1] else KERNEL_KEY
         return b2a_base64(b"%b:%d:%d" % (self._node, start, tgid), newline=False)
 
-    def fork(self, event: ForkEvent) -> Process:
+    def fork(self, event: ForkEvent) -> None:
         """A new process: shares its parent's image until it calls exec."""
         key = event.process
+        parent = self._parent(event.parent)
         old = self._live.get(key[1])
         if old is not None:
             if old.key == key:  # the scan has seen it first
-                return old
+                return
+            del self._live[key[1]]
             self._retire(old)
-        parent = self._parent(event.parent)
-        process = Process(
-            key,
-            self.exec_id(key),
-            parent.image,
-            parent,
-            parent.exec_id,
-            parent.cgroup,
-            event.namespaces or parent.namespaces,
-            event.nspid == 1 or parent.in_init_tree,
-            True,
-            parent.known,
-            False,
-            parent.depth + 1,
-        )
-        if parent.depth >= DEPTH_MAX:
-            self._shorten(process)
-        self._live[key[1]] = process
-        return process
+        fork = self._forked.get(key[1])
+        if fork is not None:
+            if fork[0].process == key:
+                return
+            self._retired[fork[0].process] = fork
+        self._forked[key[1]] = (event, parent)
 
     def exec(self, event: ExecEvent) -> Process:
         """A new image of a process, or a process that the scan found."""
         key = event.process
-        parent = self._parent(event.parent)
+        fork = self._forked.pop(key[1], None)
+        if fork is not None:
+            self._retired[fork[0].process] = fork
+        if fork is not None and fork[0].parent == event.parent:
+            parent = fork[1]
+        else:
+            parent = self._parent(event.parent)
         old = self._live.get(key[1])
         if old is not None:
             self._retire(old)
@@ -111,8 +118,8 @@ class ProcessCache:
             event,
             parent,
             parent.exec_id,
-            self._cgroups.lookup(event.cgroup_path),
-            event.namespaces,
+            self._cgroups.lookup(event.image.cgroup_path),
+            event.image.namespaces,
             event.nspid == 1 or parent.in_init_tree,
             False,
             True,
@@ -126,9 +133,10 @@ class ProcessCache:
 
     def exit(self, event: ExitEvent) -> Process:
         """The end of a process. One that is unknown is made up from its key."""
-        process = self._live.pop(event.process[1], None)
+        process = self.find_tgid(event.process[1])
         if process is None:
             return self._unknown(event.process)
+        del self._live[event.process[1]]
         self._retire(process)
         if process.key == event.process:
             return process
@@ -136,13 +144,23 @@ class ProcessCache:
 
     def find(self, key: ProcessKey) -> Process | None:
         """The process of a key, live or exited, or None."""
-        process = self._live.get(key[1])
+        process = self.find_tgid(key[1])
         if process is not None and process.key == key:
             return process
-        return self._retired.get(key) or self._retired_before.get(key)
+        for retired in (self._retired, self._retired_before):
+            found = retired.get(key)
+            if isinstance(found, tuple):
+                retired[key] = found = self._make(*found)
+                found.exited = True
+            if found is not None:
+                return found
+        return None
 
     def find_tgid(self, tgid: int) -> Process | None:
         """The live process with this number, or None."""
+        fork = self._forked.pop(tgid, None)
+        if fork is not None:
+            self._live[tgid] = self._make(*fork)
         return self._live.get(tgid)
 
     def seed(self, images: Iterable[ExecEvent]) -> list[Process]:
@@ -161,7 +179,6 @@ class ProcessCache:
                 image = waiting.pop(image.parent, None)
             for image in reversed(chain):
                 process = self.exec(image)
-                process.forked = False
                 seeded.append(process)
         return seeded
 
@@ -177,13 +194,14 @@ class ProcessCache:
 
     def absent(self, living: set[int]) -> set[int]:
         """Numbers of processes that are live here, but not in the kernel's table."""
-        return self._live.keys() - living - {0}
+        return (self._live.keys() | self._forked.keys()) - living - {0}
 
     def forget(self, tgids: set[int]) -> None:
         """Retire processes whose exit was lost."""
         for tgid in tgids:
-            process = self._live.pop(tgid, None)
+            process = self.find_tgid(tgid)
             if process is not None:
+                del self._live[tgid]
                 self._retire(process)
 
     def _parent(self, key: ProcessKey) -> Process:
@@ -197,6 +215,25 @@ class ProcessCache:
     def _retire(self, process: Process) -> None:
         process.exited = True
         self._retired[process.key] = process
+
+    def _make(self, event: ForkEvent, parent: Process) -> Process:
+        """The process of a fork that has not called exec."""
+        process = Process(
+            event.process,
+            self.exec_id(event.process),
+            parent.exec,
+            parent,
+            parent.exec_id,
+            parent.cgroup,
+            event.namespaces or parent.namespaces,
+            event.nspid == 1 or parent.in_init_tree,
+            forked=True,
+            known=parent.known,
+            depth=parent.depth + 1,
+        )
+        if parent.depth >= DEPTH_MAX:
+            self._shorten(process)
+        return process
 
     @staticmethod
     def _shorten(process: Process) -> None:
@@ -216,7 +253,7 @@ class ProcessCache:
         return Process(
             key,
             self.exec_id(key),
-            _UNKNOWN_IMAGE,
+            _UNKNOWN,
             parent,
             parent.exec_id if parent else b"",
             _NOBODY,
@@ -227,32 +264,42 @@ class ProcessCache:
         )
 
 
-_UNKNOWN_IMAGE = ExecEvent(
-    boottime_ns=0,
-    process=ProcessKey(0, 0),
-    parent=ProcessKey(0, 0),
-    flags=0,
-    nspid=0,
-    tid_before=0,
-    filename=b"",
-    interpreter=b"",
-    executable=b"",
-    executable_flags=0,
-    cwd=b"",
-    cwd_flags=0,
-    tty=b"",
-    cgroup_path=b"",
-    cgroup_id=0,
-    arguments=b"",
-    arguments_bytes=0,
-    environment=b"",
-    environment_bytes=0,
-    inode=0,
-    links=0,
-    device=0,
-    mode=0,
-    credentials=_NO_CREDENTIALS,
-    namespaces=_NO_NAMESPACES,
-    cpu=0,
-    sequence=0,
-)
+def _placeholder(filename: bytes, *, is_kernel: bool) -> ExecEvent:
+    image = Image(
+        filename=filename,
+        interpreter=b"",
+        executable=b"",
+        executable_flags=0,
+        cwd=b"",
+        cwd_flags=0,
+        tty=b"",
+        cgroup_path=b"",
+        cgroup_id=0,
+        inode=0,
+        links=0,
+        device=0,
+        mode=0,
+        credentials=_NO_CREDENTIALS,
+        namespaces=_NO_NAMESPACES,
+        is_kernel=is_kernel,
+    )
+    return ExecEvent(
+        boottime_ns=0,
+        process=ProcessKey(0, 0),
+        parent=ProcessKey(0, 0),
+        flags=0,
+        nspid=0,
+        tid_before=0,
+        image=image,
+        arguments=b"",
+        arguments_bytes=0,
+        environment=b"",
+        environment_bytes=0,
+        cpu=0,
+        sequence=0,
+        from_procfs=True,
+    )
+
+
+_UNKNOWN = _placeholder(b"", is_kernel=False)
+_KERNEL = _placeholder(b"<kernel>", is_kernel=True)

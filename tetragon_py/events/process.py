@@ -2,7 +2,8 @@
 """Processes and what happens to them: fork, exec, exit.
 
 Texts from the kernel stay bytes here (they are hostile, and not always UTF-8); encode
-decides how they are shown. Times are CLOCK_BOOTTIME in nanoseconds.
+decides how they are shown. Times are CLOCK_BOOTTIME in nanoseconds. Events are tuples:
+decode makes them without a Python frame, which slots dataclasses cannot.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ __all__ = [
     "ExecEvent",
     "ExitEvent",
     "ForkEvent",
+    "Image",
     "Namespaces",
     "Process",
     "ProcessKey",
@@ -76,8 +78,7 @@ class CgroupInfo(NamedTuple):
     container_runtime: str
 
 
-@dataclass(slots=True)
-class ForkEvent:
+class ForkEvent(NamedTuple):
     """A process forked: `process` starts as a copy of `parent`."""
 
     boottime_ns: int
@@ -89,20 +90,15 @@ class ForkEvent:
     sequence: int
 
 
-@dataclass(slots=True)
-class ExecEvent:
-    """A process runs a new program; also made from the scan of /proc at start.
+@dataclass(slots=True, eq=False)
+class Image:
+    """What runs, where and as whom, whatever its arguments.
 
-    The error of a field that could not be read is in `errors`: field name -> errno.
+    Processes that run the same share one object. The error of a field that could not
+    be read is in `errors`: field name -> errno.
     """
 
-    boottime_ns: int
-    process: ProcessKey
-    parent: ProcessKey
-    flags: int  # abi EXEC_*
-    nspid: int
-    tid_before: int
-    filename: bytes
+    filename: bytes  # as passed to execve; of kernel threads their name in brackets
     interpreter: bytes
     executable: bytes
     executable_flags: int  # abi PATH_*
@@ -111,24 +107,38 @@ class ExecEvent:
     tty: bytes
     cgroup_path: bytes
     cgroup_id: int
-    arguments: bytes  # argv, each ended by NUL
-    arguments_bytes: int  # as long as the kernel had it
-    environment: bytes
-    environment_bytes: int
     inode: int
     links: int
     device: int
     mode: int
     credentials: Credentials
     namespaces: Namespaces
+    errors: dict[str, int] | None = None
+    is_kernel: bool = False  # `filename` is no path but a name that the kernel gave
+    is_shared: bool = False  # short enough to be remembered for the next process
+
+
+class ExecEvent(NamedTuple):
+    """A process runs a new image; also made from the scan at start."""
+
+    boottime_ns: int
+    process: ProcessKey
+    parent: ProcessKey
+    flags: int  # abi EXEC_*
+    nspid: int
+    tid_before: int
+    image: Image
+    arguments: bytes  # argv, each ended by NUL
+    arguments_bytes: int  # as long as the kernel had it
+    environment: bytes
+    environment_bytes: int
     cpu: int
     sequence: int
-    errors: dict[str, int] | None = None
+    errors: dict[str, int] | None = None  # of arguments and environment
     from_procfs: bool = False
 
 
-@dataclass(slots=True)
-class ExitEvent:
+class ExitEvent(NamedTuple):
     """A process has ended. `status` is that of wait(2)."""
 
     boottime_ns: int
@@ -143,20 +153,21 @@ class ExitEvent:
 class Process:
     """A process as all later stages see it: one image, with its parent.
 
-    A forked process that has not called exec shares its parent's `image`.
+    A forked process that has not called exec shares its parent's `exec`.
     """
 
     key: ProcessKey
     exec_id: bytes
-    image: ExecEvent
+    exec: ExecEvent
     parent: Process | None
     parent_exec_id: bytes
     cgroup: CgroupInfo
     namespaces: Namespaces
     in_init_tree: bool
-    forked: bool  # True: no exec since the fork, so `image` is the parent's
+    forked: bool  # True: no exec since the fork, so `exec` is the parent's
     known: bool = True  # False: the agent has only its key
     exited: bool = False
     depth: int = 0  # ancestors that `parent` leads to
-    #: encode's text of the constant part, made at first use
+    #: encode's texts of the constant part, made at first use
     fragment: bytes = field(default=b"", repr=False)
+    parent_fragment: bytes = field(default=b"", repr=False)

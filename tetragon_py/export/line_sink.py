@@ -26,7 +26,7 @@ BACKLOG_MAX_BYTES = 8 << 20
 class _Batch:
     data: memoryview
     line_count: int
-    spare: bool  # may go before others
+    rank: int  # the lowest goes first: 0 may be spared, 2 is to be kept
 
 
 class LineSink:
@@ -55,8 +55,17 @@ class LineSink:
         self._backlog_bytes = 0
         self._line_is_open = False  # the last write ended within a line
 
-    def write(self, data: bytes, line_count: int, *, spare: bool = False) -> None:
-        """Write `data`, whole lines, now or as soon as the descriptor takes it."""
+    def write(
+        self, data: bytes, line_count: int, *, spare: bool = False, keep: bool = False
+    ) -> None:
+        """Write `data`, whole lines, now or as soon as the descriptor takes it.
+
+        Args:
+            data: Whole lines.
+            line_count: How many.
+            spare: If there is no room, these go before others.
+            keep: If there is no room, others go before these.
+        """
         if not self._backlog:
             done = self._write(memoryview(data))
             if done == len(data):
@@ -65,7 +74,7 @@ class LineSink:
             line_count -= data.count(b"\n", 0, done)
         else:
             rest = memoryview(data)
-        self._backlog.append(_Batch(rest, line_count, spare))
+        self._backlog.append(_Batch(rest, line_count, 2 if keep else not spare))
         self._backlog_bytes += len(rest)
         self.flush()
         self._limit()
@@ -126,16 +135,15 @@ class LineSink:
         return done
 
     def _limit(self) -> None:
-        """Drop the oldest batches that may be spared, then the oldest."""
+        """Drop the oldest batch of the lowest rank."""
         first = 0
         if self._line_is_open and self._backlog_bytes > BACKLOG_MAX_BYTES:
             # its start is out already, so its end has to follow
             self._split_open_line()
             first = 1
         while self._backlog_bytes > BACKLOG_MAX_BYTES and len(self._backlog) > first:
-            candidates = range(first, len(self._backlog))
-            spared = (i for i in candidates if self._backlog[i].spare)
-            index = next(spared, first)
+            ranks = [batch.rank for batch in self._backlog]
+            index = min(range(first, len(ranks)), key=ranks.__getitem__)
             batch = self._backlog[index]
             del self._backlog[index]
             self._backlog_bytes -= len(batch.data)
@@ -145,6 +153,6 @@ class LineSink:
         batch = self._backlog.popleft()
         end = bytes(batch.data).find(b"\n") + 1
         if end < len(batch.data):
-            rest = _Batch(batch.data[end:], batch.line_count - 1, batch.spare)
+            rest = _Batch(batch.data[end:], batch.line_count - 1, batch.rank)
             self._backlog.appendleft(rest)
-        self._backlog.appendleft(_Batch(batch.data[:end], 1, spare=False))
+        self._backlog.appendleft(_Batch(batch.data[:end], 1, batch.rank))

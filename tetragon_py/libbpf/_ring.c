@@ -95,12 +95,10 @@ static __u64 sequence_gap(struct tpy_ring *ring, const struct event_header *head
 
 /*
  * Copy records to "buffer", as many as fit and are complete, and put {offset, type} of each into
- * "index" (2 * index_size numbers). Records that the kernel side discarded are passed over.
- *
- * Returns 0; -ENOSPC if the next record alone is larger than the buffer; -EBADMSG if a record is
- * not one of abi/event.h.
+ * "index" (2 * index_size numbers). Records that the kernel side discarded are passed over, and
+ * so are, counted, those that are not of abi/event.h or larger than the whole buffer.
  */
-int tpy_ring_peek(struct tpy_ring *ring, void *buffer, __u32 buffer_size, __u32 *index,
+void tpy_ring_peek(struct tpy_ring *ring, void *buffer, __u32 buffer_size, __u32 *index,
 		  __u32 index_size, struct tpy_batch *batch)
 {
 	__u64 position = ring->peeked, produced = tpy_ring_produced(ring);
@@ -114,14 +112,14 @@ int tpy_ring_peek(struct tpy_ring *ring, void *buffer, __u32 buffer_size, __u32 
 
 		if (state & BPF_RINGBUF_BUSY_BIT)
 			break;
-		if (!(state & BPF_RINGBUF_DISCARD_BIT)) {
-			if (length < sizeof(*header) || header->size != length)
-				return -EBADMSG;
-			if (length > buffer_size - batch->bytes) {
-				if (!batch->count)
-					return -ENOSPC;
-				break;
-			}
+		if (state & BPF_RINGBUF_DISCARD_BIT) {
+			/* nothing to copy */
+		} else if (length < sizeof(*header) || header->size != length ||
+			   length > buffer_size) {
+			batch->damaged++;
+		} else if (length > buffer_size - batch->bytes) {
+			break;
+		} else {
 			memcpy((char *)buffer + batch->bytes, header, length);
 			index[2 * batch->count] = batch->bytes;
 			index[2 * batch->count + 1] = header->type;
@@ -132,5 +130,4 @@ int tpy_ring_peek(struct tpy_ring *ring, void *buffer, __u32 buffer_size, __u32 
 		position += (length + BPF_RINGBUF_HDR_SZ + 7) & ~7ULL;
 	}
 	ring->peeked = batch->position = position;
-	return 0;
 }

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from tetragon_py.errors import DecodeError, KernelError
+from tetragon_py.errors import KernelError
 from tetragon_py.libbpf._libbpf import ffi, lib
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Batch:
     count: int
     bytes: int
     gaps: int  # sequence numbers missing between these records
+    damaged: int  # records that could not be read: not in `data`
     position: int  # for `commit`
 
 
@@ -61,12 +62,10 @@ class RingBuffer:
     def peek(self) -> Batch | None:
         """Copy out the next complete records; None if there are none."""
         batch = self._batch
-        result = lib.tpy_ring_peek(
+        lib.tpy_ring_peek(
             self._ring, self._c_data, BUFFER_BYTES, self._c_index, INDEX_RECORDS, batch
         )
-        if result < 0:
-            raise DecodeError(f"ring buffer {self.name} is damaged: errno {-result}")
-        if not batch.count:
+        if not batch.count and not batch.damaged:
             return None
         return Batch(
             self._view[: batch.bytes],
@@ -74,6 +73,7 @@ class RingBuffer:
             batch.count,
             batch.bytes,
             batch.gaps,
+            batch.damaged,
             batch.position,
         )
 

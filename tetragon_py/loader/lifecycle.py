@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from tetragon_py.abi import _generated as c
-from tetragon_py.abi.record import EVENT_EXEC
 from tetragon_py.libbpf import BpfObject, RingBuffer
 from tetragon_py.libbpf.btf import require_kernel_btf
 from tetragon_py.libbpf.maps import possible_cpus
@@ -131,7 +130,7 @@ class LifecycleSensor:
         scratch = maps["exec_scratch"]
         scratch.set_max_entries(possible_cpus())
         scratch.set_value_size(
-            EVENT_EXEC.size
+            c.EVENT_EXEC_SIZE
             + _PATHS_BYTES
             + limits.arguments_bytes
             + limits.environment_bytes

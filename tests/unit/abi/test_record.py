@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from tetragon_py.abi import _generated as c
 from tetragon_py.abi import record
 from tetragon_py.libbpf._libbpf import ffi
 
@@ -17,7 +18,7 @@ RECORDS = {
     "credentials": (record.CREDENTIALS, ()),
     "namespaces": (record.NAMESPACES, ()),
     "event_fork": (record.EVENT_FORK, ("header", "process", "parent")),
-    "event_exec": (record.EVENT_EXEC, ("header", "process", "parent")),
+    "image": (record.IMAGE, ()),
     "event_exit": (record.EVENT_EXIT, ("header", "process")),
     "task_image": (record.TASK_IMAGE, ("process", "parent")),
     "loss_source": (record.LOSS_SOURCE, ()),
@@ -57,6 +58,19 @@ def test_struct_reads_what_c_writes(name):
     values = fill(pointer, opened)
 
     assert tuple(values) == layout.unpack(bytes(ffi.buffer(pointer)))
+
+
+def test_exec_is_read_in_two_parts():
+    """The head has all up to the image, and the image follows without a gap."""
+    pointer = ffi.new("struct event_exec *")
+    values = fill(pointer, ("header", "process", "parent"))
+    data = bytes(ffi.buffer(pointer))
+    image_at = record.EXEC_HEAD.size
+
+    assert tuple(values[:-1]) == record.EXEC_HEAD.unpack(data[:image_at])
+    assert values[-1] == data[image_at:]
+    assert image_at == c.EVENT_EXEC_OFFSETS["image"]
+    assert len(data) == image_at + record.IMAGE.size
 
 
 def test_index_is_what_the_ring_writes():

@@ -32,9 +32,11 @@ class Ring:
     def used_bytes(self) -> int:
         return self.produced - self.committed
 
-    def post(self, text: bytes, gaps: int = 0) -> None:
+    def post(self, text: bytes, gaps: int = 0, damaged: int = 0) -> None:
         self.produced += 100
-        batch = Batch(memoryview(text), memoryview(b""), 1, 100, gaps, self.produced)
+        batch = Batch(
+            memoryview(text), memoryview(b""), 1, 100, gaps, damaged, self.produced
+        )
         self.batches.append(batch)
 
     def poke(self) -> None:
@@ -78,6 +80,7 @@ class Pipeline:
         self.journal = journal
         self.outputs = [Output(), Output()]
         self.cache = self
+        self.failed_count = 0
         self.on_run = lambda: None
 
     def run(self, data: memoryview, index: memoryview, lane: int) -> None:
@@ -193,6 +196,18 @@ def test_gaps_of_all_lanes_are_summed(bench):
     bench.rings[2].post(b"p", gaps=3)
 
     assert bench.drain.drain() == 5
+
+
+def test_damaged_records_are_counted_and_freed(bench):
+    """What no stage ever sees is a record that failed, and its room comes back."""
+    life, _, policy = bench.rings
+    life.post(b"a", damaged=2)
+    policy.post(b"", damaged=3)
+
+    assert bench.drain.drain() == 0
+    assert bench.pipeline.failed_count == 5
+    assert bench.texts == [b"a", b""]
+    assert (life.used_bytes, policy.used_bytes) == (0, 0)
 
 
 def test_run_ends_on_stop(bench):

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.unit.records import image_record
+from tests.unit.records import HOST, NO_CREDENTIALS, image_record, process_of
 from tetragon_py.abi import _generated as c
 from tetragon_py.daemon import scan
 from tetragon_py.daemon.scan import scan_processes
+from tetragon_py.encode.arguments import binary_of
+from tetragon_py.encode.flags import flag_words
 from tetragon_py.enrich.procfs import ProcfsImage
 from tetragon_py.errors import KernelError
 from tetragon_py.events.process import ProcessKey
@@ -85,14 +87,18 @@ def test_image_is_completed(procfs):
     ]
     assert event.process == SLEEP
     assert event.flags == c.EXEC_AFTER_FORK
-    assert (event.filename, event.executable) == (b"/usr/bin/sleep",) * 2
-    assert (event.cwd, event.cwd_flags, event.executable_flags) == (b"/tmp", 0, 0)
+    image = event.image
+    assert (image.filename, image.executable) == (b"/usr/bin/sleep",) * 2
+    assert (image.cwd, image.cwd_flags, image.executable_flags) == (b"/tmp", 0, 0)
     assert (event.arguments, event.arguments_bytes) == (b"sleep\x0060\0", 9)
     assert (event.environment, event.environment_bytes) == (b"A=1\0", 4)
-    assert (event.cgroup_path, event.tty) == (b"/a", b"pts0")
-    assert (event.inode, event.links, event.device, event.mode) == (9, 1, 3, 0o100755)
-    assert event.errors is None
+    assert (image.cgroup_path, image.tty) == (b"/a", b"pts0")
+    assert (image.inode, image.links, image.device, image.mode) == (9, 1, 3, 0o100755)
+    assert (image.credentials, image.namespaces) == (NO_CREDENTIALS, HOST)
+    assert (image.cgroup_id, event.nspid) == (9001, 7)
+    assert event.errors is image.errors is None
     assert event.from_procfs
+    assert not image.is_kernel
 
 
 def test_marks_become_flags(procfs):
@@ -106,18 +112,30 @@ def test_marks_become_flags(procfs):
     )
     (event,) = scanned(image_record(SLEEP))
 
-    assert event.executable_flags == c.PATH_DELETED
-    assert event.cwd_flags == c.PATH_UNREACHABLE
+    assert event.image.executable_flags == c.PATH_DELETED
+    assert event.image.cwd_flags == c.PATH_UNREACHABLE
     assert event.flags == c.EXEC_ARGUMENTS_CUT | c.EXEC_ENVIRONMENT_CUT
-    assert event.errors == {"tty": errno.EACCES}
+    assert event.image.errors == {"tty": errno.EACCES}
+    assert flag_words(process_of(event)) == b"procFS truncArgs errorPathResolutionCwd"
 
 
-def test_without_an_executable_the_name_is_the_threads(procfs):
-    """Where /proc has no path, what the process calls itself is better than nothing."""
-    procfs.image = procfs_image(executable=b"")
+def test_unread_arguments_of_proc_are_told(procfs):
+    """An error of /proc that concerns the arguments is shown as the kernel's is."""
+    procfs.image = procfs_image(arguments=b"", missing={"arguments": errno.EIO})
     (event,) = scanned(image_record(SLEEP))
 
-    assert (event.filename, event.executable) == (b"sleep", b"")
+    assert flag_words(process_of(event)) == b"procFS errorArgs"
+
+
+@pytest.mark.parametrize("comm", [b"sleep", b"[kthreadd]", b"<kernel>", b"/sbin/init"])
+def test_without_an_executable_there_is_no_name(procfs, comm):
+    """What a process calls itself is no path, and could be any."""
+    procfs.image = procfs_image(executable=b"", comm=comm)
+    (event,) = scanned(image_record(SLEEP, comm=comm))
+
+    assert (event.image.filename, event.image.executable) == (b"", b"")
+    assert not event.image.is_kernel
+    assert binary_of(event.image) == b""
 
 
 @pytest.mark.parametrize("living", [{}, {42: 6_000}, {43: 5_000}])
@@ -126,8 +144,9 @@ def test_other_image_is_not_mixed_in(procfs, living):
     (event,) = scanned(image_record(SLEEP), living=living)
 
     assert event.process == SLEEP
-    assert event.filename == b"sleep"
-    assert event.executable == event.arguments == event.cwd == b""
+    image = event.image
+    assert event.arguments == b""
+    assert image.filename == image.executable == image.cwd == b""
 
 
 def test_torn_read_is_not_used(procfs):
@@ -135,7 +154,7 @@ def test_torn_read_is_not_used(procfs):
     procfs.image = procfs_image(torn=True)
     (event,) = scanned(image_record(SLEEP))
 
-    assert event.executable == b""
+    assert event.image.executable == event.arguments == b""
 
 
 def test_gone_process_is_told_still(procfs):
@@ -144,7 +163,7 @@ def test_gone_process_is_told_still(procfs):
     (event,) = scanned(image_record(SLEEP))
 
     assert event.process == SLEEP
-    assert event.errors is None
+    assert event.errors is event.image.errors is None
 
 
 def test_error_of_proc_is_told(procfs):
@@ -152,7 +171,8 @@ def test_error_of_proc_is_told(procfs):
     procfs.error = KernelError("open /proc/42", errno.EACCES)
     (event,) = scanned(image_record(SLEEP))
 
-    assert event.errors == {"procfs": errno.EACCES}
+    assert event.image.errors == {"procfs": errno.EACCES}
+    assert event.process == SLEEP
 
 
 def test_kernel_threads_are_not_looked_up(procfs):
@@ -161,8 +181,24 @@ def test_kernel_threads_are_not_looked_up(procfs):
         image_record(THREAD, comm=b"kthreadd", kernel_thread=True), image_record(SLEEP)
     )
 
-    assert [event.filename for event in events] == [b"[kthreadd]", b"/usr/bin/sleep"]
+    images = [event.image for event in events]
+
+    assert [image.filename for image in images] == [b"[kthreadd]", b"/usr/bin/sleep"]
+    assert [image.is_kernel for image in images] == [True, False]
     assert [call[1] for call in procfs.calls] == [42]
+
+
+def test_scanned_images_are_not_shared(procfs):
+    """What /proc says of one process is not said of another."""
+    other = ProcessKey(6_000, 43)
+    procfs.image = None
+    first, second = scanned(image_record(SLEEP), image_record(other))
+    procfs.image = procfs_image()
+    third, _ = scanned(image_record(SLEEP), image_record(other), living={42: 5_000})
+
+    assert first.image is not second.image
+    assert [event.image.filename for event in (first, second)] == [b"", b""]
+    assert third.image.filename == b"/usr/bin/sleep"
 
 
 def test_table_is_read_after_proc(procfs):

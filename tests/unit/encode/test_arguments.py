@@ -3,42 +3,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.records import image_of, image_record
+from tetragon_py.decode.process import decode_images
 from tetragon_py.encode.arguments import (
     absolute_path,
     binary_of,
     join_arguments,
     split_arguments,
 )
-from tetragon_py.events.process import (
-    Credentials,
-    ExecEvent,
-    Namespaces,
-    ProcessKey,
-)
-
-
-def image(filename: bytes, **changes) -> ExecEvent:
-    """An exec event of which only a few fields matter."""
-    values = {
-        "boottime_ns": 0,
-        "process": ProcessKey(1, 7),
-        "parent": ProcessKey(1, 1),
-        "filename": filename,
-        "credentials": Credentials(*[0] * 15),
-        "namespaces": Namespaces(*[0] * 10),
-        "cwd": b"/",
-    }
-    for field in dataclasses.fields(ExecEvent):
-        if field.default is dataclasses.MISSING:
-            empty = b"" if field.type == "bytes" else 0
-            values.setdefault(field.name, empty)
-    return ExecEvent(**{**values, **changes})
+from tetragon_py.enrich.process_cache import ProcessCache
 
 
 @pytest.mark.parametrize(
@@ -134,27 +111,30 @@ def test_path_is_made_absolute(filename, cwd, path):
 
 
 def test_kernel_threads_are_shown_by_name():
-    """Only what the scan found without an executable is a kernel thread."""
-    thread = image(b"[kthreadd]", from_procfs=True)
+    """Only what the kernel calls one of its threads is shown as one."""
+    thread = image_of(filename=b"[kthreadd]", is_kernel=True)
 
     assert binary_of(thread) == b"[kthreadd]"
 
 
 def test_process_zero_is_the_kernel():
     """Process 0 has the kernel's name."""
-    assert (
-        binary_of(image(b"", process=ProcessKey(1, 0), from_procfs=True)) == b"<kernel>"
-    )
+    (kernel,) = ProcessCache("node").seed([])
+
+    assert binary_of(kernel.exec.image) == b"<kernel>"
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        image(b"[kthreadd]"),
-        image(b"./[kthreadd]", from_procfs=True),
-        image(b"[kthreadd]", from_procfs=True, executable=b"/[kthreadd]"),
-    ],
-)
-def test_programs_cannot_pose_as_kernel_threads(event):
+@pytest.mark.parametrize("executable", [b"", b"/[kthreadd]"])
+@pytest.mark.parametrize("filename", [b"[kthreadd]", b"./[kthreadd]"])
+def test_programs_cannot_pose_as_kernel_threads(filename, executable):
     """A file with the name of a kernel thread is shown with its directory."""
-    assert binary_of(event) == b"/[kthreadd]"
+    image = image_of(filename=filename, executable=executable, cwd=b"/")
+
+    assert binary_of(image) == b"/[kthreadd]"
+
+
+def test_programs_cannot_pose_by_what_they_call_themselves():
+    """Before /proc is read nothing but the kernel's word makes a kernel thread."""
+    data = image_record(comm=b"[kthreadd]") + image_record(comm=b"<kernel>")
+
+    assert [binary_of(event.image) for event in decode_images(data)] == [b""] * 2

@@ -20,15 +20,17 @@ ORDER = (
 )
 
 
-def words(*, in_init_tree=False, forked=False, known=True, **image) -> str:
+def words(
+    *, in_init_tree=False, forked=False, known=True, arguments_cut=False, **event
+) -> str:
     process = process_of(
-        exec_event(**image), in_init_tree=in_init_tree, forked=forked, known=known
+        exec_event(**event), in_init_tree=in_init_tree, forked=forked, known=known
     )
-    return flag_words(process)
+    return flag_words(process, arguments_cut=arguments_cut).decode()
 
 
 @pytest.mark.parametrize(
-    ("image", "expected"),
+    ("event", "expected"),
     [
         ({}, "execve clone"),
         ({"flags": 0}, "execve"),
@@ -53,11 +55,16 @@ def words(*, in_init_tree=False, forked=False, known=True, **image) -> str:
         ({"from_procfs": True, "cwd": b"/"}, "procFS rootcwd"),
         ({"forked": True, "cwd": b""}, "execve"),
         ({"known": False}, "unknown"),
+        ({"arguments_cut": True}, "execve truncArgs clone"),
+        ({"arguments_cut": True, "flags": c.EXEC_ARGUMENTS_CUT}, "execve truncArgs"),
+        ({"arguments_cut": True, "from_procfs": True}, "procFS truncArgs"),
+        ({"arguments_cut": True, "forked": True}, "execve truncArgs"),
+        ({"arguments_cut": True, "known": False}, "unknown"),
     ],
 )
-def test_words(image, expected):
+def test_words(event, expected):
     """Each condition is told by its word, and by no other."""
-    assert expected == words(**image)
+    assert expected == words(**event)
 
 
 FIELDS = st.sampled_from(["filename", "cwd", "arguments", "environment", "tty"])
@@ -72,10 +79,11 @@ FIELDS = st.sampled_from(["filename", "cwd", "arguments", "environment", "tty"])
     in_init_tree=st.booleans(),
     forked=st.booleans(),
     known=st.booleans(),
+    arguments_cut=st.booleans(),
 )
-def test_words_stand_in_their_order(**image):
+def test_words_stand_in_their_order(**event):
     """In any combination: only words of the API, each once, in its order."""
-    told = words(**image).split(" ")
+    told = words(**event).split(" ")
 
     assert told == sorted(set(told), key=ORDER.index)
     assert told[0] in {"execve", "procFS", "unknown"}

@@ -3,18 +3,26 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.records import HOST, exec_event, exit_event, process_of
+from tests.unit.records import HOST, exec_event, exec_record, exit_event, process_of
 from tetragon_py.abi import _generated as c
+from tetragon_py.decode.process import decode_exec
 from tetragon_py.encode.jsonl import JsonEncoder, JsonOptions
 from tetragon_py.encode.timestamp import Timestamps
 from tetragon_py.events.agent import LossEvent, LossSource
-from tetragon_py.events.process import CgroupInfo, Credentials, Process, ProcessKey
+from tetragon_py.events.process import (
+    CgroupInfo,
+    Credentials,
+    Image,
+    Process,
+    ProcessKey,
+)
 
 ALL = JsonOptions(
     extended=True,
@@ -30,10 +38,10 @@ CONTAINER = CgroupInfo(
 PROCESS_KEYS = (
     *("exec_id", "pid", "uid", "cwd", "binary", "arguments", "flags", "start_time"),
     *("auid", "docker", "parent_exec_id", "cap", "ns", "tid", "process_credentials"),
-    *("user", "in_init_tree"),
+    *("binary_properties", "user", "in_init_tree"),
     *("argv", "executable", "interpreter", "tty", "cgroup", "unit", "user_unit"),
     *("slice", "session", "container_id", "container_runtime", "truncated", "errors"),
-    *("inode", "device", "binary_properties", "environment_variables"),
+    *("inode", "device", "environment_variables"),
 )
 CONTROLS = frozenset(chr(code) for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)))
 
@@ -47,7 +55,8 @@ def family() -> Process:
     kernel = process_of(
         exec_event(
             process=ProcessKey(1, 0),
-            filename=b"",
+            filename=b"<kernel>",
+            is_kernel=True,
             executable=b"",
             cwd=b"",
             arguments=b"",
@@ -161,7 +170,7 @@ def test_loss_without_sources():
 def test_everything_at_once_in_its_order():
     """Keys stand in the order of Tetragon's API, then ours, then those of execs."""
     credentials = Credentials._make([*range(1, 11), 1, 2, 4, 0, 0])
-    image = exec_event(
+    event = exec_event(
         flags=c.EXEC_SETUID | c.EXEC_ARGUMENTS_CUT,
         credentials=credentials,
         interpreter=b"/bin/sh",
@@ -169,10 +178,10 @@ def test_everything_at_once_in_its_order():
         cgroup_path=b"/a",
         arguments=b"x\0y\0",
         environment=b"A=1\0B=2\0",
-        errors={"executable": 14},
+        errors={"executable": 14, "environment": 7},
     )
     process = process_of(
-        image,
+        event,
         parent=family(),
         parent_exec_id=b"cA==",
         cgroup=CgroupInfo(
@@ -198,7 +207,8 @@ def test_everything_at_once_in_its_order():
     }
     assert shown["inode"] == {"number": "77", "links": 1}
     assert shown["truncated"] == ["arguments"]
-    assert shown["errors"] == {"executable": 14}
+    assert shown["errors"] == {"executable": 14, "environment": 7}
+    assert shown["binary_properties"]["setuid"] == 3
     assert shown["environment_variables"] == [
         {"Key": "A", "Value": "1"},
         {"Key": "B", "Value": "2"},
@@ -207,8 +217,8 @@ def test_everything_at_once_in_its_order():
 
 def test_every_key_is_optional_but_the_least():
     """Empty texts and unset options leave no key behind; zeros of wrappers stay."""
-    image = exec_event(filename=b"", executable=b"", cwd=b"", arguments=b"")
-    shown = json.loads(encoder().exec_line(process_of(image)))["process_exec"]
+    event = exec_event(filename=b"", executable=b"", cwd=b"", arguments=b"")
+    shown = json.loads(encoder().exec_line(process_of(event)))["process_exec"]
 
     assert shown == {
         "process": {
@@ -295,8 +305,8 @@ def test_user_names_only_on_the_host():
     """The host's user database says nothing about users of other namespaces."""
 
     def user(**namespaces):
-        image = exec_event(namespaces=HOST._replace(**namespaces))
-        line = encoder(user_name=lambda _: "root").exec_line(process_of(image))
+        event = exec_event(namespaces=HOST._replace(**namespaces))
+        line = encoder(user_name=lambda _: "root").exec_line(process_of(event))
         return json.loads(line)["process_exec"]["process"].get("user")
 
     assert user() == {"name": "root"}
@@ -312,8 +322,8 @@ def test_environment_is_filtered():
 
     def variables(*names, environment=b"A=1\0B=\0C\0"):
         options = JsonOptions(environment=True, environment_names=frozenset(names))
-        image = exec_event(environment=environment)
-        line = encoder(options).exec_line(process_of(image))
+        event = exec_event(environment=environment)
+        line = encoder(options).exec_line(process_of(event))
         shown = json.loads(line)["process_exec"]["process"]
         return [
             (pair["Key"], pair["Value"])
@@ -345,7 +355,7 @@ def test_fragment_is_made_once():
     process, writer = family(), encoder(ALL)
     first = writer.exec_line(process)
     fragment = process.fragment
-    process.image.cwd = b"/elsewhere"
+    process.exec.image.cwd = b"/elsewhere"
 
     assert fragment
     assert first == writer.exec_line(process)
@@ -354,9 +364,52 @@ def test_fragment_is_made_once():
 
 def test_deleted_cwd_is_marked():
     """A directory that is gone says so."""
-    image = exec_event(cwd=b"/tmp/x", cwd_flags=c.PATH_DELETED)
+    event = exec_event(cwd=b"/tmp/x", cwd_flags=c.PATH_DELETED)
 
-    assert b'"cwd":"/tmp/x (deleted)"' in encoder().exec_line(process_of(image))
+    assert b'"cwd":"/tmp/x (deleted)"' in encoder().exec_line(process_of(event))
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_equal_images_differ_in_what_is_not_theirs(is_shared):
+    """Parts that are made once per image never carry over what is a process's own."""
+    writer = encoder(ALL)
+    event = exec_event(arguments=b"a\0b\0", is_shared=is_shared)
+    own = HOST._replace(net=7)
+    cgroup = CONTAINER._replace(container_id="c" * 64)
+    first = process_of(event)
+    others = [
+        process_of(event, namespaces=own),
+        process_of(event, cgroup=cgroup),
+        process_of(event._replace(arguments=b"a\0c\0")),
+        process_of(event._replace(flags=0)),
+        process_of(event, in_init_tree=True),
+    ]
+    lines = [writer.exec_line(process) for process in (first, *others)]
+
+    assert lines == [encoder(ALL).exec_line(each) for each in (first, *others)]
+    assert len(set(lines)) == len(lines)
+
+
+@pytest.mark.parametrize("name", ["filename", "cwd", "executable", "cgroup"])
+def test_long_images_are_not_kept(name):
+    """A workload with ever other long paths cannot fill the memory."""
+
+    def long_images() -> int:
+        gc.collect()
+        found = (each for each in gc.get_objects() if isinstance(each, Image))
+        attribute = "cgroup_path" if name == "cgroup" else name
+        return sum(len(getattr(image, attribute)) == 4_000 for image in found)
+
+    writer = encoder(ALL)
+    before = long_images()
+    for i in range(100):
+        path = (b"/%d" % i).ljust(4_000, b"a")
+        text = path[1:] + b"\0" if name == "cgroup" else path
+        process = process_of(decode_exec(exec_record({name: text}), 0))
+
+        assert path in writer.exec_line(process)
+
+    assert long_images() - before <= 2
 
 
 HOSTILE = st.binary(max_size=60) | st.lists(
@@ -385,17 +438,21 @@ TEXT = HOSTILE.map(lambda raw: raw.decode("utf-8", "replace"))
     TEXT,
     st.sampled_from([0, c.PATH_DELETED]),
     st.integers(0, 1),
+    st.booleans(),
 )
-def test_any_bytes_give_one_line_of_json(texts, cgroup, user, path_flags, links):
+def test_any_bytes_give_one_line_of_json(
+    texts, cgroup, user, path_flags, links, is_shared
+):
     """Whatever a workload says: one line, valid JSON, no control byte in it."""
-    image = exec_event(
+    event = exec_event(
         **texts,
         cwd_flags=path_flags,
         executable_flags=path_flags,
         links=links,
+        is_shared=is_shared,
         flags=c.EXEC_SETUID,
     )
-    shown = process_of(image, cgroup=CgroupInfo(*cgroup))
+    shown = process_of(event, cgroup=CgroupInfo(*cgroup))
     child = process_of(exec_event(), parent=shown, parent_exec_id=b"cA==")
     writer = encoder(ALL, user_name=lambda _: user)
     loss = LossEvent("lifecycle", "sink", {"line": 1}, 0, 0, [LossSource(1, 1, shown)])

@@ -64,7 +64,7 @@ def test_namespaces_of_the_host_are_marked():
 
 
 @pytest.mark.parametrize(
-    ("image", "expected"),
+    ("event", "expected"),
     [
         ({}, None),
         ({"links": 0, "inode": 0}, None),
@@ -96,21 +96,21 @@ def test_namespaces_of_the_host_are_marked():
         ),
     ],
 )
-def test_binary_properties(image, expected):
+def test_binary_properties(event, expected):
     """Raised privileges with the new id, and a file that has no name any more."""
     credentials = NO_CREDENTIALS._replace(euid=5)
-    text = binary_properties(exec_event(credentials=credentials, **image))
+    text = binary_properties(exec_event(credentials=credentials, **event))
 
     assert expected == (json.loads(text) if text else None)
 
 
 def test_environment_variables():
     """Key and value at the first "="; nothing if nothing is asked for."""
-    image = exec_event(environment=b"A=1=2\0B\0\xff=\x1b\0")
+    event = exec_event(environment=b"A=1=2\0B\0\xff=\x1b\0")
 
     assert environment_variables(exec_event(), frozenset()) == b""
-    assert environment_variables(image, frozenset("C")) == b""
-    assert json.loads(environment_variables(image, frozenset())) == [
+    assert environment_variables(event, frozenset("C")) == b""
+    assert json.loads(environment_variables(event, frozenset())) == [
         {"Key": "A", "Value": "1=2"},
         {"Key": "B", "Value": ""},
         {"Key": "\ufffd", "Value": "\x1b"},
@@ -126,14 +126,14 @@ def test_extended_keys_of_a_plain_process():
 
 def test_extended_keys_of_nothing():
     """A process of which nothing is known adds no text."""
-    image = exec_event(arguments=b"", cgroup_path=b"", executable=b"", inode=0)
+    event = exec_event(arguments=b"", cgroup_path=b"", executable=b"", inode=0)
 
-    assert extended_keys(process_of(image)) == b""
+    assert extended_keys(process_of(event)) == b""
 
 
 def test_extended_keys():
     """argv whole, the executable resolved, where it runs, what is missing."""
-    image = exec_event(
+    event = exec_event(
         arguments=b"a\0b c\0",
         executable=b"/bin/x",
         executable_flags=c.PATH_DELETED | c.PATH_CUT,
@@ -148,7 +148,7 @@ def test_extended_keys():
     )
     cgroup = CgroupInfo("/a/b", "u.service", "", "a.slice", "4", "f" * 64, "podman")
 
-    assert extended(process_of(image, cgroup=cgroup)) == {
+    assert extended(process_of(event, cgroup=cgroup)) == {
         "argv": ["a", "b c"],
         "executable": "/bin/x (deleted)",
         "interpreter": "/bin/sh",
@@ -164,3 +164,44 @@ def test_extended_keys():
         "inode": {"number": "77", "links": 2},
         "device": "259:3",
     }
+
+
+def test_errors_of_image_and_arguments_are_told_together():
+    """Which texts could not be read, wherever in the event they belong."""
+    errors = {"tty": 14, "arguments": 7}
+    process = process_of(exec_event(errors=errors))
+
+    assert process.exec.errors == {"arguments": 7}
+    assert process.exec.image.errors == {"tty": 14}
+    assert extended(process)["errors"] == errors
+
+
+@pytest.mark.parametrize(
+    ("inode", "links", "flags", "shown"),
+    [
+        (77, 1, 0, "/bin/x"),
+        (77, 1, c.PATH_DELETED, "/bin/x (deleted)"),
+        (77, 0, 0, "/bin/x (deleted)"),
+        (77, 0, c.PATH_DELETED, "/bin/x (deleted)"),
+        (0, 0, 0, "/bin/x"),
+    ],
+)
+def test_executable_without_a_name_is_marked(inode, links, flags, shown):
+    """A file that has no name any more, a memfd too, is marked as /proc marks it."""
+    event = exec_event(
+        executable=b"/bin/x", inode=inode, links=links, executable_flags=flags
+    )
+
+    assert extended(process_of(event))["executable"] == shown
+
+
+@pytest.mark.parametrize(
+    ("arguments_max", "argv"),
+    [(None, ["a", "bcd", "e"]), (6, ["a", "bcd"]), (4, ["a", "bc"]), (0, None)],
+)
+def test_extended_keys_show_so_many_bytes_of_argv(arguments_max, argv):
+    """Where arguments are cut, the list of them is cut at the same place."""
+    process = process_of(exec_event(arguments=b"a\0bcd\0e\0"))
+    text = extended_keys(process, arguments_max)
+
+    assert json.loads(b"{%b}" % text[1:]).get("argv") == argv

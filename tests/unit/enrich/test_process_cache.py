@@ -4,45 +4,24 @@
 from __future__ import annotations
 
 import base64
-import gc
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.enrich.caches import (
+    AGAIN,
+    EXECED,
+    FORKED,
+    INIT,
+    SHELL,
+    ancestors,
+    cache_with_shell,
+    forked_in,
+)
 from tests.unit.records import exec_event, exit_event, fork_event
 from tetragon_py.abi import _generated as c
-from tetragon_py.enrich import process_cache
 from tetragon_py.enrich.process_cache import KERNEL_KEY, ProcessCache
 from tetragon_py.events.process import Namespaces, Process, ProcessKey
-
-INIT = ProcessKey(10, 1)
-SHELL = ProcessKey(100, 50)
-FORKED = ProcessKey(200, 60)
-EXECED = ProcessKey(300, 60)
-AGAIN = ProcessKey(400, 60)
-
-
-def cache_with_shell() -> tuple[ProcessCache, Process]:
-    """Process 1 and a shell, as the scan would enter them."""
-    cache = ProcessCache("node")
-    images = [
-        exec_event(process=SHELL, parent=INIT, filename=b"/bin/sh", from_procfs=True),
-        exec_event(process=INIT, parent=ProcessKey(0, 0), from_procfs=True),
-    ]
-    cache.seed(images)
-    shell = cache.find(SHELL)
-    assert shell is not None
-    return cache, shell
-
-
-def ancestors(process: Process) -> list[Process]:
-    """All that `parent` leads to."""
-    found = []
-    parent = process.parent
-    while parent is not None:
-        found.append(parent)
-        parent = parent.parent
-    return found
 
 
 def test_exec_id_names_node_start_and_process():
@@ -58,14 +37,62 @@ def test_exec_id_names_node_start_and_process():
 def test_exec_after_fork_belongs_to_the_forker():
     """The parent of the first image is who forked, not the copy that forked itself."""
     cache, shell = cache_with_shell()
-    forked = cache.fork(fork_event(FORKED, SHELL))
+    cache.fork(fork_event(FORKED, SHELL))
+    assert len(cache) == 3
     process = cache.exec(exec_event(process=EXECED, parent=SHELL))
+    forked = cache.find(FORKED)
 
     assert shell is process.parent
     assert shell.exec_id == process.parent_exec_id
+    assert forked is not None
+    assert forked is cache.find(FORKED)
+    assert forked.forked
     assert forked.exited
     assert cache.find_tgid(60) is process
     assert cache.unknown_count == 0
+    assert len(cache) == 3
+
+
+def test_exec_after_a_fork_that_was_asked_for():
+    """A fork that has children before it calls exec is the same process to them."""
+    cache, shell = cache_with_shell()
+    forked = forked_in(cache, FORKED, SHELL)
+    child = forked_in(cache, ProcessKey(250, 61), FORKED)
+    process = cache.exec(exec_event(process=EXECED, parent=SHELL))
+
+    assert child.parent is forked is cache.find(FORKED)
+    assert forked.exited
+    assert process.parent is shell
+    assert cache.find_tgid(60) is process
+    assert len(cache) == 4
+
+
+def test_child_of_a_fork_that_has_called_exec():
+    """A child whose record comes after its parent's exec is the fork's, not its."""
+    cache, _ = cache_with_shell()
+    cache.fork(fork_event(FORKED, SHELL))
+    cache.exec(exec_event(process=EXECED, parent=SHELL))
+    child = forked_in(cache, ProcessKey(350, 61), FORKED)
+
+    assert child.parent is cache.find(FORKED)
+    assert child.parent_exec_id == cache.exec_id(FORKED)
+    assert child.known
+    assert cache.unknown_count == 0
+
+
+def test_exec_of_another_fork_than_the_one_that_is_waiting():
+    """If exit and fork were lost, the exec's own word on its parent counts."""
+    cache, shell = cache_with_shell()
+    cache.fork(fork_event(FORKED, SHELL))
+    init = cache.find(INIT)
+    process = cache.exec(exec_event(process=ProcessKey(900, 60), parent=INIT))
+
+    assert process.parent is init
+    assert process.parent_exec_id == cache.exec_id(INIT)
+    assert cache.find_tgid(60) is process
+    forked = cache.find(FORKED)
+    assert forked is not None
+    assert forked.parent is shell
 
 
 def test_second_exec_belongs_to_the_first_image():
@@ -85,9 +112,12 @@ def test_second_exec_belongs_to_the_first_image():
 def test_forked_process_shares_its_parents_image():
     """A fork is the same program in another process until it calls exec."""
     cache, shell = cache_with_shell()
-    forked = cache.fork(fork_event(FORKED, SHELL))
+    forked = forked_in(cache, FORKED, SHELL)
 
-    assert forked.image is shell.image
+    assert forked is cache.find(FORKED) is cache.find_tgid(60)
+    assert forked.exec is shell.exec
+    assert forked.parent is shell
+    assert forked.parent_exec_id == shell.exec_id
     assert forked.cgroup is shell.cgroup
     assert forked.namespaces is shell.namespaces
     assert forked.forked
@@ -100,8 +130,8 @@ def test_fork_into_own_namespaces():
     """What a fork changes is the child's; process 1 of a namespace starts a tree."""
     cache, shell = cache_with_shell()
     own = Namespaces(*range(10))
-    first = cache.fork(fork_event(FORKED, SHELL, namespaces=own, nspid=1))
-    below = cache.fork(fork_event(ProcessKey(201, 61), FORKED, nspid=2))
+    first = forked_in(cache, FORKED, SHELL, namespaces=own, nspid=1)
+    below = forked_in(cache, ProcessKey(201, 61), FORKED, nspid=2)
     program = cache.exec(exec_event(process=ProcessKey(202, 61), parent=FORKED))
     direct = cache.exec(exec_event(process=ProcessKey(203, 62), parent=SHELL, nspid=1))
 
@@ -121,11 +151,41 @@ def test_exit_is_told_of_the_process():
     assert cache.find(EXECED) is process
 
 
+def test_exit_of_a_fork():
+    """A process that has not called exec ends as the copy of its parent that it is."""
+    cache, shell = cache_with_shell()
+    cache.fork(fork_event(FORKED, SHELL))
+    ended = cache.exit(exit_event(FORKED))
+
+    assert ended.key == FORKED
+    assert ended.known
+    assert ended.forked
+    assert ended.exited
+    assert ended.exec is shell.exec
+    assert ended.parent is shell
+    assert cache.find(FORKED) is ended
+    assert cache.find_tgid(60) is None
+    assert len(cache) == 2
+
+
+def test_fork_is_the_copy_of_who_forked_then():
+    """A fork that is asked for late shares what its parent was at the fork."""
+    cache, shell = cache_with_shell()
+    cache.fork(fork_event(FORKED, SHELL))
+    again = cache.exec(exec_event(process=ProcessKey(500, 50), parent=SHELL))
+    cache.exit(exit_event(again.key))
+    forked = cache.find(FORKED)
+
+    assert forked is not None
+    assert forked.exec is shell.exec
+    assert forked.parent is shell
+
+
 def test_unknown_parent_is_made_up_from_its_key():
     """Without the parent's record the child still has the right parent id."""
     cache, _ = cache_with_shell()
     lost = ProcessKey(150, 55)
-    forked = cache.fork(fork_event(FORKED, lost))
+    forked = forked_in(cache, FORKED, lost)
 
     assert forked.parent is not None
     assert not forked.parent.known
@@ -144,6 +204,18 @@ def test_lost_fork_is_healed_by_the_exec():
     assert process.known
     assert cache.exec_id(FORKED) == process.parent_exec_id
     assert cache.find_tgid(60) is process
+
+
+def test_parent_that_is_known_by_the_time_of_the_exec():
+    """A parent that was made up for the fork is not, if it is known since."""
+    cache, _ = cache_with_shell()
+    parent = ProcessKey(150, 55)
+    cache.fork(fork_event(FORKED, parent))
+    known = cache.exec(exec_event(process=parent, parent=SHELL))
+    process = cache.exec(exec_event(process=EXECED, parent=parent))
+
+    assert process.parent is known
+    assert process.depth == known.depth + 1
 
 
 def test_lost_exec_shows_at_the_exit():
@@ -175,7 +247,7 @@ def test_lost_exit_is_healed_by_reuse():
     """When a pid is used again, who had it before is gone."""
     cache, _ = cache_with_shell()
     old = cache.exec(exec_event(process=EXECED, parent=SHELL))
-    new = cache.fork(fork_event(ProcessKey(900, 60), SHELL))
+    new = forked_in(cache, ProcessKey(900, 60), SHELL)
 
     assert old.exited
     assert cache.find_tgid(60) is new
@@ -183,23 +255,43 @@ def test_lost_exit_is_healed_by_reuse():
     assert len(cache) == 3
 
 
+def test_lost_exit_of_a_fork_is_healed_by_reuse():
+    """The same if who had the pid before had not called exec."""
+    cache, shell = cache_with_shell()
+    cache.fork(fork_event(FORKED, SHELL))
+    new = forked_in(cache, ProcessKey(900, 60), SHELL)
+    old = cache.find(FORKED)
+
+    assert old is not None
+    assert old.exited
+    assert old.parent is shell
+    assert cache.find_tgid(60) is new
+    assert len(cache) == 3
+    assert forked_in(cache, ProcessKey(950, 70), FORKED).parent is old
+    assert cache.unknown_count == 0
+
+
 def test_reused_pid_is_another_parent():
     """A child is given to the process of its key, not to who has the pid later."""
     cache, _ = cache_with_shell()
     old = cache.exec(exec_event(process=EXECED, parent=SHELL))
     cache.exit(exit_event(EXECED))
-    new = cache.fork(fork_event(ProcessKey(900, 60), SHELL))
+    new = forked_in(cache, ProcessKey(900, 60), SHELL)
 
-    assert cache.fork(fork_event(ProcessKey(950, 70), EXECED)).parent is old
-    assert cache.fork(fork_event(ProcessKey(951, 71), new.key)).parent is new
+    assert forked_in(cache, ProcessKey(950, 70), EXECED).parent is old
+    assert forked_in(cache, ProcessKey(951, 71), new.key).parent is new
 
 
 def test_fork_that_the_scan_has_seen_first():
     """A fork record of a process that the scan entered changes nothing."""
     cache, shell = cache_with_shell()
 
-    assert cache.fork(fork_event(SHELL, INIT)) is shell
+    cache.fork(fork_event(SHELL, INIT))
+
+    assert cache.find(SHELL) is shell is cache.find_tgid(50)
     assert not shell.exited
+    assert not shell.forked
+    assert len(cache) == 2
 
 
 # ---- the scan ----
@@ -229,8 +321,10 @@ def test_seed_starts_with_the_kernel():
 
     assert kernel.key == KERNEL_KEY
     assert kernel.known
-    assert kernel.image.from_procfs
-    assert kernel.image.process.tgid == 0
+    assert kernel.exec.from_procfs
+    assert kernel.exec.image.is_kernel
+    assert kernel.key.tgid == 0
+    assert kernel.parent is None
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), max_size=8))
@@ -249,103 +343,6 @@ def test_seed_ends_with_cycles_too(pairs):
         assert len(ancestors(process)) <= len(pairs) + 1
 
 
-# ---- memory ----
-
-
-def test_exited_processes_go_after_two_sweeps(monkeypatch):
-    """Who has exited is known for a while, and let go when enough others have."""
-    monkeypatch.setattr(process_cache, "RETIRED_MIN", 3)
-    cache, _ = cache_with_shell()
-    keys = [ProcessKey(1_000 + i, 100 + i) for i in range(6)]
-
-    def exit_all(some):
-        for key in some:
-            cache.fork(fork_event(key, SHELL))
-            cache.exit(exit_event(key))
-            cache.sweep()
-
-    exit_all(keys[:2])
-    assert all(cache.find(key) for key in keys[:2])
-    exit_all(keys[2:5])
-    assert all(cache.find(key) for key in keys[:5])
-    exit_all(keys[5:])
-    assert [cache.find(key) for key in keys[:3]] == [None] * 3
-    assert all(cache.find(key) for key in keys[3:])
-
-
-def test_live_processes_are_never_let_go(monkeypatch):
-    """No number of exits makes the cache forget who lives."""
-    monkeypatch.setattr(process_cache, "RETIRED_MIN", 1)
-    cache, shell = cache_with_shell()
-    for i in range(100):
-        key = ProcessKey(1_000 + i, 100 + i)
-        cache.fork(fork_event(key, SHELL))
-        cache.exit(exit_event(key))
-        cache.sweep()
-
-    assert cache.find(SHELL) is shell
-    assert [process.key.tgid for process in ancestors(shell)] == [1, 0]
-
-
-def count_alive() -> int:
-    gc.collect()
-    return sum(isinstance(found, Process) for found in gc.get_objects())
-
-
-def test_execs_without_end_take_bounded_memory():
-    """A process that calls exec for ever keeps a bounded number of ancestors."""
-    cache, process = cache_with_shell()
-    before = count_alive()
-    key = SHELL
-    for i in range(10_000):
-        key, previous = ProcessKey(1_000 + i, 50), key
-        process = cache.exec(exec_event(process=key, parent=previous))
-        cache.sweep()
-
-        assert process.depth <= process_cache.DEPTH_MAX
-        assert cache.exec_id(previous) == process.parent_exec_id
-    depth = len(ancestors(process))
-
-    assert process_cache.DEPTH_MAX // 2 <= depth <= process_cache.DEPTH_MAX
-    assert count_alive() - before <= (
-        2 * process_cache.RETIRED_MIN + process_cache.DEPTH_MAX
-    )
-
-
-def test_forks_without_end_take_bounded_memory():
-    """A chain of children whose parents exit keeps a bounded number of ancestors."""
-    cache, _ = cache_with_shell()
-    key = SHELL
-    for i in range(2_000):
-        child = ProcessKey(1_000 + i, 100 + i)
-        process = cache.fork(fork_event(child, key))
-        if key != SHELL:
-            cache.exit(exit_event(key))
-        cache.sweep()
-        key = child
-
-        assert process.parent is not None
-        assert len(ancestors(process)) <= process_cache.DEPTH_MAX
-
-
-def test_short_branch_of_a_cut_chain():
-    """A depth that is told too large, after a cut elsewhere, does no harm."""
-    cache, _ = cache_with_shell()
-    key = SHELL
-    chain = []
-    for i in range(process_cache.DEPTH_MAX - 2):
-        child = ProcessKey(1_000 + i, 100 + i)
-        chain.append(cache.fork(fork_event(child, key)))
-        key = child
-    branch = cache.fork(fork_event(ProcessKey(9_000, 9_000), chain[200].key))
-    chain[180].parent = None  # as a cut of another branch would
-    branch.depth = process_cache.DEPTH_MAX
-    process = cache.fork(fork_event(ProcessKey(9_001, 9_001), branch.key))
-
-    assert [branch, *reversed(chain[180:201])] == ancestors(process)
-    assert process.depth == process_cache.DEPTH_MAX // 2
-
-
 # ---- lost exits ----
 
 
@@ -355,6 +352,9 @@ def test_absent_are_those_that_only_the_cache_knows():
 
     assert cache.absent({1, 50}) == set()
     assert cache.absent({1, 70}) == {50}
+    cache.fork(fork_event(FORKED, SHELL))
+    assert cache.absent({1, 50, 60}) == set()
+    assert cache.absent({1, 50}) == {60}
 
 
 def test_forgotten_processes_are_exited():
@@ -367,27 +367,54 @@ def test_forgotten_processes_are_exited():
     assert cache.find(SHELL) is shell
 
 
+def test_forgotten_forks_are_exited():
+    """The same of one that nobody has asked for yet."""
+    cache, shell = cache_with_shell()
+    cache.fork(fork_event(FORKED, SHELL))
+    cache.forget({60})
+    forked = cache.find(FORKED)
+
+    assert forked is not None
+    assert forked.exited
+    assert forked.parent is shell
+    assert cache.find_tgid(60) is None
+    assert len(cache) == 2
+
+
 TGIDS = st.integers(1, 5)
 STARTS = st.integers(1, 5)
 KEYS = st.builds(ProcessKey, STARTS, TGIDS)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["fork", "exec", "exit"]), KEYS, KEYS)))
-def test_any_order_of_events_is_survived(steps):
+STEPS = st.lists(st.tuples(st.sampled_from(["fork", "exec", "exit"]), KEYS, KEYS))
+
+
+@given(STEPS, st.booleans())
+def test_any_order_of_events_is_survived(steps, asked):
     """Losses and reuse in any combination: the cache knows one process per pid."""
     cache = ProcessCache("node")
     live: dict[int, ProcessKey] = {}
+    seen: dict[ProcessKey, Process] = {}
     for what, key, parent in steps:
+        process: Process | None = None
         if what == "exit":
             process = cache.exit(exit_event(key))
             live.pop(key.tgid, None)
         elif what == "fork":
-            process = cache.fork(fork_event(key, parent))
+            cache.fork(fork_event(key, parent))
+            process = cache.find(key) if asked else None
             live[key.tgid] = key
         else:
             process = cache.exec(exec_event(process=key, parent=parent))
             live[key.tgid] = key
 
+        assert len(cache) == len(live)
+        assert cache.absent(set()) == live.keys()
+        if process is None:
+            assert what == "fork"
+            assert not asked
+            continue
+        seen[key] = process
         assert process.key == key
         assert cache.exec_id(key) == process.exec_id
         assert len(ancestors(process)) <= 2 * len(steps) + 1
@@ -395,3 +422,42 @@ def test_any_order_of_events_is_survived(steps):
 
     assert live == {tgid: process.key for tgid, process in found.items() if process}
     assert len(cache) == len(live)
+    for process in found.values():
+        assert process is not None
+        assert not process.exited
+        assert process is cache.find(process.key)
+
+
+@given(STEPS)
+def test_asking_changes_nothing(steps):
+    """Whether forks are asked for at once or late, all processes are the same."""
+    early, late = ProcessCache("node"), ProcessCache("node")
+    for what, key, parent in steps:
+        for cache in (early, late):
+            if what == "exit":
+                cache.exit(exit_event(key))
+            elif what == "fork":
+                cache.fork(fork_event(key, parent, nspid=parent.tgid % 2))
+            else:
+                cache.exec(exec_event(process=key, parent=parent))
+        early.find(key)
+
+    assert len(early) == len(late)
+    for _, *keys in steps:
+        for key in keys:
+            processes = early.find(key), late.find(key)
+            summaries = [process and summary(process) for process in processes]
+
+            assert summaries[0] == summaries[1]
+
+
+def summary(process: Process) -> tuple[object, ...]:
+    """What later stages see of a process."""
+    own = (
+        process.key,
+        process.parent_exec_id,
+        process.exec.process,
+        process.namespaces,
+    )
+    marks = (process.in_init_tree, process.forked, process.known, process.exited)
+    return (*own, *marks, [ancestor.key for ancestor in ancestors(process)])

@@ -69,9 +69,16 @@ def script(code: str, *arguments, **options):
 
 
 def wait_for_exec(pid: int, executable: str) -> None:
-    """Wait until a child that was just spawned runs its program."""
+    """Wait until a child that was just spawned runs its program.
+
+    Its executable is told before its arguments are in place.
+    """
     deadline = time.monotonic() + 10
-    while str(Path(f"/proc/{pid}/exe").readlink()) != executable:
+    proc = Path(f"/proc/{pid}")
+    while (
+        str((proc / "exe").readlink()) != executable
+        or not (proc / "cmdline").read_bytes()
+    ):
         assert time.monotonic() < deadline
 
 

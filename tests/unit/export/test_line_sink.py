@@ -150,6 +150,40 @@ def test_spare_lines_go_first(small):
     assert sink.take_dropped() == 2
 
 
+def test_kept_lines_go_last(small):
+    """What tells of losses is dropped only when all else has been."""
+    descriptor = Descriptor(room=0)
+    sink = sink_of(descriptor)
+    sink.write(b"keep1\n", 1, keep=True)
+    sink.write(b"line1\n", 1)
+    sink.write(b"spare\n", 1, spare=True)
+    sink.write(b"keep2\n", 1, keep=True)
+    sink.write(b"line2\n", 1)
+    assert sink.take_dropped() == 2
+    sink.write(b"keep3\n", 1, keep=True)
+    assert sink.take_dropped() == 1
+    sink.write(b"keep4\n", 1, keep=True)
+    assert sink.take_dropped() == 1
+    descriptor.room = None
+    sink.flush()
+
+    assert descriptor.received == b"keep2\nkeep3\nkeep4\n"
+
+
+def test_kept_line_that_is_too_new_to_go(small):
+    """A plain line that comes when only kept ones wait is the one to go."""
+    descriptor = Descriptor(room=0)
+    sink = sink_of(descriptor)
+    for text in (b"keep1\n", b"keep2\n", b"keep3\n"):
+        sink.write(text, 1, keep=True)
+    sink.write(b"line1\n", 1)
+    descriptor.room = None
+    sink.flush()
+
+    assert descriptor.received == b"keep1\nkeep2\nkeep3\n"
+    assert sink.take_dropped() == 1
+
+
 def test_line_that_is_begun_is_completed(small):
     """A line of which the start is out is kept, even if it alone is too long."""
     descriptor = Descriptor(room=3)
@@ -241,14 +275,14 @@ class Sink(RuleBasedStateMachine):
         self.given: list[bytes] = []
         self.dropped = 0
 
-    @rule(lengths=LINES, spare=st.booleans())
-    def write(self, lengths, spare):
+    @rule(lengths=LINES, spare=st.booleans(), keep=st.booleans())
+    def write(self, lengths, spare, keep):
         lines = [
             b"%d:%b\n" % (len(self.given) + i, b"x" * length)
             for i, length in enumerate(lengths)
         ]
         self.given += lines
-        self.sink.write(b"".join(lines), len(lines), spare=spare)
+        self.sink.write(b"".join(lines), len(lines), spare=spare, keep=keep)
 
     @rule(room=st.integers(0, 60), error=st.sampled_from([errno.EAGAIN, errno.ENOSPC]))
     def make_room(self, room, error):

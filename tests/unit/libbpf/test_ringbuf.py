@@ -6,7 +6,6 @@ tests/bpf/test_ringbuf.py has the kernel's own.
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
 import struct
@@ -18,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tetragon_py.abi.record import INDEX
-from tetragon_py.errors import DecodeError, KernelError
+from tetragon_py.errors import KernelError
 from tetragon_py.libbpf.ringbuf import BUFFER_BYTES, INDEX_RECORDS, RingBuffer
 
 if TYPE_CHECKING:
@@ -191,25 +190,68 @@ def test_batch_ends_with_its_buffer(ring):
 
 
 def test_longest_record_fills_a_batch(ring):
-    """A record of just the buffer's size is read, a longer one is an error."""
+    """A record of just the buffer's size is read, a longer one is damage."""
     reader = ring.reader()
     ring.put(record(1, length=BUFFER_BYTES))
+    first = reader.peek()
 
-    assert numbers(reader.peek()) == [1]
+    assert numbers(first) == [1]
+    assert first.damaged == 0
     ring.put(record(2, length=BUFFER_BYTES + 8))
-    with pytest.raises(DecodeError, match=f"ring is damaged: errno {errno.ENOSPC}"):
-        reader.peek()
+    second = reader.peek()
+    assert numbers(second) == []
+    assert (second.damaged, second.position) == (1, ring.produced)
+    assert reader.peek() is None
 
 
-@pytest.mark.parametrize(
-    "data", [bytes(8), bytes(24), record(1)[:23], record(1) + bytes(8)]
-)
-def test_foreign_record_is_an_error(ring, data):
+FOREIGN = [
+    *(bytes(8), bytes(24), record(1)[:23], record(1) + bytes(8)),
+    record(1, length=BUFFER_BYTES + 8),
+]
+
+
+@pytest.mark.parametrize("data", FOREIGN)
+def test_foreign_record_is_counted(ring, data):
     """A record whose header does not tell its own length is none of ours."""
     reader = ring.reader()
     ring.put(data)
-    with pytest.raises(DecodeError, match=f"errno {errno.EBADMSG}"):
-        reader.peek()
+    batch = reader.peek()
+
+    assert numbers(batch) == []
+    assert batch.damaged == 1
+    assert batch.position == ring.produced
+    assert reader.peek() is None
+    reader.commit(batch.position)
+    assert reader.used_bytes == 0
+
+
+@pytest.mark.parametrize("data", FOREIGN)
+def test_foreign_record_costs_itself_only(ring, data):
+    """Its neighbours are read, in their order, and it is counted once."""
+    reader = ring.reader()
+    ring.put(record(1))
+    ring.put(data)
+    ring.put(record(2))
+    ring.put(data)
+    ring.put(data, DISCARD)
+    batch = reader.peek()
+
+    assert numbers(batch) == [1, 2]
+    assert (batch.damaged, batch.gaps) == (2, 0)
+    ring.put(record(3))
+    after = reader.peek()
+    assert numbers(after) == [3]
+    assert after.damaged == 0
+
+
+def test_busy_foreign_record_is_waited_for(ring):
+    """What is being written is not judged yet."""
+    reader = ring.reader()
+    busy = ring.put(bytes(24), BUSY)
+
+    assert reader.peek() is None
+    ring.finish(busy)
+    assert reader.peek().damaged == 1
 
 
 @pytest.mark.parametrize(
@@ -257,7 +299,7 @@ def test_close_twice(ring):
     reader.close()
 
 
-STEPS = st.sampled_from(["post", "discard", "peek", "commit", "again"])
+STEPS = st.sampled_from(["post", "discard", "damage", "peek", "commit", "again"])
 
 
 @settings(max_examples=50)
@@ -276,6 +318,8 @@ def test_each_record_is_read_once(steps):
             ring.put(record(posted[-1], length=length))
         elif what == "discard":
             ring.put(bytes(length), DISCARD)
+        elif what == "damage":
+            ring.put(bytes(length))
         elif what == "commit" and seen is not None:
             reader.commit(seen[0])
             committed = seen[1]
