@@ -30,7 +30,7 @@ def archive_uri(name: str, apt: Path = _APT) -> str:
     """
     files = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
     text = "\n".join(file.read_text() for file in files if file.is_file())
-    uris = [
+    uris: list[str] = [
         word.rstrip("/")
         for line in _URI.findall(text)
         for word in line.split()

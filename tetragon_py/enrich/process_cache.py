@@ -105,7 +105,7 @@ class ProcessCache:
         fork = self._forked.pop(key[1], None)
         if fork is not None:
             self._retired[fork[0].process] = fork
-        if fork is not None and fork[0].parent == event.parent:
+        if fork is not None and fork[0].parent == event.parent and fork[1].known:
             parent = fork[1]
         else:
             parent = self._parent(event.parent)

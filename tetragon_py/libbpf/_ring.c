@@ -99,7 +99,7 @@ static __u64 sequence_gap(struct tpy_ring *ring, const struct event_header *head
  * so are, counted, those that are not of abi/event.h or larger than the whole buffer.
  */
 void tpy_ring_peek(struct tpy_ring *ring, void *buffer, __u32 buffer_size, __u32 *index,
-		  __u32 index_size, struct tpy_batch *batch)
+		   __u32 index_size, struct tpy_batch *batch)
 {
 	__u64 position = ring->peeked, produced = tpy_ring_produced(ring);
 
