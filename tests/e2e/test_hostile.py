@@ -84,7 +84,7 @@ def test_program_in_memory(agent: Agent, triggers: Path) -> None:
     run = agent.run([triggers / "unnamed", "memfd", triggers / "leave", "x"])
     process = run.images[1]["process"]
 
-    assert process["executable"] == "/memfd:hidden"
+    assert process["executable"] == "/memfd:hidden (deleted)"
     assert process["inode"]["links"] == 0
     file = process["binary_properties"]["file"]
     assert file == {"inode": process["inode"], "path": "/memfd:hidden"}
