@@ -74,7 +74,7 @@ enum image_text {
 };
 
 /* Bits of the path flags: what a resolved path does not say itself. */
-#define PATH_CUT 0x1	     /* longer than PATH_MAX_BYTES or PATH_COMPONENTS_MAX: the front is missing */
+#define PATH_CUT 0x1 /* longer than PATH_MAX_BYTES or PATH_COMPONENTS_MAX: the front is missing */
 #define PATH_DELETED 0x2     /* its last component has no name any more */
 #define PATH_UNREACHABLE 0x4 /* not below the root of the process */
 #define PATH_PSEUDO 0x8	     /* a file without directory: memfd, pipe, socket */
@@ -104,13 +104,13 @@ struct event_exec {
 	struct process_key process;
 	struct process_key parent; /* the process that forked, or the image that this one replaces */
 	__u32 flags;		   /* EXEC_* */
-	__u32 tid_before;	   /* thread that called exec: differs from tgid if not the leader */
-	__u32 nspid;		   /* process id in the innermost pid namespace, 0 in the initial one */
-	__u32 image_bytes;	   /* of "image" and its texts */
-	__u32 arguments_bytes;	   /* all of argv, also what was cut */
-	__u32 environment_bytes;   /* all of envp, the same */
-	__s32 arguments_length;	   /* argv, each ended by a NUL: bytes that follow, or -errno */
-	__s32 environment_length;  /* envp, the same; 0 unless asked for */
+	__u32 tid_before;      /* thread that called exec: differs from tgid if not the leader */
+	__u32 nspid;	       /* process id in the innermost pid namespace, 0 in the initial one */
+	__u32 image_bytes;     /* of "image" and its texts */
+	__u32 arguments_bytes; /* all of argv, also what was cut */
+	__u32 environment_bytes;  /* all of envp, the same */
+	__s32 arguments_length;	  /* argv, each ended by a NUL: bytes that follow, or -errno */
+	__s32 environment_length; /* envp, the same; 0 unless asked for */
 	struct image image;
 };
 ABI_SIZE(struct event_exec, 264);

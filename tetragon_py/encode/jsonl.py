@@ -47,7 +47,9 @@ __all__ = ["JsonEncoder", "JsonOptions"]
 _CONTAINER_ID_SHOWN = 31
 #: Longer arguments are not remembered: what is remembered stays below 1 MB.
 _REMEMBERED_ARGUMENTS_BYTES = 256
-_IN_INIT_TREE = (b',"in_init_tree":false', b',"in_init_tree":true')
+_USER_KEY = b',"user":{"name":'
+_TREE_KEY = b',"in_init_tree":'
+_IN_INIT_TREE = (_TREE_KEY + b"false", _TREE_KEY + b"true")
 #: What a line shows of an image that another event tells: a parent, an ancestor, that
 #: of a fork. A process with long arguments and many children must not fill the disk.
 _PARENT_ARGUMENTS_MAX_BYTES = 4096
@@ -109,10 +111,16 @@ class JsonEncoder:
         fragment = process.fragment or self._fragment(process)
         if options.credentials or options.extended:
             properties = binary_properties(event)
-            if properties:  # in Tetragon's order they come before the tail
-                tail = self._tail(process)
-                head = fragment.removesuffix(tail)
-                fragment = b'%b,"binary_properties":%b%b' % (head, properties, tail)
+            if properties:
+                # Tetragon's order. Quotes in texts are escaped: no text has this key.
+                next_key = _USER_KEY if _USER_KEY in fragment else _TREE_KEY
+                head, _, tail = fragment.partition(next_key)
+                fragment = b'%b,"binary_properties":%b%b%b' % (
+                    head,
+                    properties,
+                    next_key,
+                    tail,
+                )
         if options.environment and event.environment:
             variables = environment_variables(event, options.environment_names)
             if variables:
@@ -296,7 +304,7 @@ class JsonEncoder:
         if self._user_name is not None and self._is_on_host(process):
             name = self._user_name(process.exec.image.credentials.euid)
             if name:
-                text = b',"user":{"name":%b}%b' % (json_value(name), text)
+                text = b"%b%b}%b" % (_USER_KEY, json_value(name), text)
         if self._options.extended:
             text += extended_keys(process, arguments_max)
         return text

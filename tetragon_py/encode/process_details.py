@@ -133,7 +133,7 @@ def extended_keys(process: Process, arguments_max: int | None = None) -> bytes:
         "session": cgroup.session,
         "container_id": cgroup.container_id,
         "container_runtime": cgroup.container_runtime,
-        "truncated": _cut_fields(event),
+        "truncated": _cut_fields(event, arguments_max),
         "errors": (image.errors or {}) | (event.errors or {}),
     }
     kept = {key: value for key, value in found.items() if value}
@@ -145,10 +145,11 @@ def extended_keys(process: Process, arguments_max: int | None = None) -> bytes:
     )
 
 
-def _cut_fields(event: ExecEvent) -> list[str]:
+def _cut_fields(event: ExecEvent, arguments_max: int | None) -> list[str]:
     image = event.image
+    is_cut = arguments_max is not None and len(event.arguments) > arguments_max
     marks = {
-        "arguments": event.flags & c.EXEC_ARGUMENTS_CUT,
+        "arguments": is_cut or event.flags & c.EXEC_ARGUMENTS_CUT,
         "environment_variables": event.flags & c.EXEC_ENVIRONMENT_CUT,
         "cwd": image.cwd_flags & c.PATH_CUT,
         "executable": image.executable_flags & c.PATH_CUT,
