@@ -29,7 +29,7 @@ SOURCES := $(notdir $(wildcard bpf/*.bpf.c))
 HEADERS := $(wildcard bpf/*.h bpf/*/*.h)
 BPF_CFLAGS := -g -O2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf -mcpu=v3 -I bpf
 
-.PHONY: all help run test check test-unit test-bpf test-e2e bench objects abi vmlinux wheel clean
+.PHONY: all help run test check test-unit test-bpf test-e2e test-vm ci bench objects abi vmlinux wheel clean
 all: $(BIN)/tetragon-py $(OBJECTS)/sha256sums ## build; the command is .venv/bin/tetragon-py
 
 help: ## this list
@@ -112,6 +112,23 @@ check: build/dev.stamp ## format, lint, types, imports and unit tests; no root
 
 test-unit test-bpf test-e2e: test-%: build/dev.stamp all
 	$(Q)$(PYTEST) tests/$*
+
+# Compiled here: in a guest that takes a minute.
+TRIGGERS := $(patsubst tests/e2e/triggers/%.c,build/triggers/%,$(wildcard tests/e2e/triggers/*.c))
+build/triggers/%: tests/e2e/triggers/%.c | build/packages.stamp
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -static -O1 -Wall -Wextra -Werror -pthread $< -o $@
+
+test-vm: build/dev.stamp all $(TRIGGERS) ## the kernel tests on Debian's kernels, in QEMU; KERNEL=6.12 for one
+	$(Q)$(BIN)/python -m tests.vm --keep-going $(KERNEL)
+
+# Each step takes longer than the one before; a late kernel gets the smoke tests only.
+ci: build/dev.stamp all $(TRIGGERS) ## what CI runs: all tests here, then on the kernels; 45 minutes at most
+	$(Q)step() { local since=$$SECONDS; echo "== $$1"; "$${@:2}"; \
+		echo "== $$1: $$((SECONDS - since)) s, in all $$SECONDS s"; }; \
+	step 'without root' $(PYTEST) tests/test_tree.py tests/unit; \
+	step 'on this kernel' $(PYTEST) --ignore=tests/test_tree.py --ignore=tests/unit; \
+	step 'on other kernels' $(BIN)/python -m tests.vm --smoke-after 1200 5.10 6.12 7.2 6.1
 
 bench: build/dev.stamp all ## ratios against a C floor and against no agent at all
 	$(Q)$(BIN)/python -m tests.bench

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.vm.expected import configured_without
 from tetragon_py.libbpf import features
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("kernel"):
         feature, since = mark.kwargs["feature"], mark.kwargs["since"]
         result = features.probe(feature)
-        if not result.available and _running_kernel() < _version(since):
+        is_old = _running_kernel() < _version(since)
+        if not result.available and (is_old or configured_without(feature)):
             _skip(f"{feature} needs Linux {since}: {result.reason}")
 
 

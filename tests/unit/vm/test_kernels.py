@@ -8,9 +8,6 @@ import pytest
 from tests.vm.kernels import KernelsError, load_kernels, parse_kernels
 
 HEAD = """
-[archive]
-debian = "http://d"
-security = "http://s"
 [qemu]
 suites = ["backports"]
 packages = { qemu = "1:1" }
@@ -28,10 +25,10 @@ without = { two = "off" }
 
 
 def test_a_kernel():
-    """Suites become sources; what is not told has a default."""
+    """What is told is there; what is not has a default."""
     kernel = parse_kernels(HEAD + KERNEL).kernels["5.10"]
 
-    assert kernel.packages.sources == ("http://d old", "http://s old-security")
+    assert kernel.packages.suites == ("old", "old-security")
     assert dict(kernel.packages.versions) == {"image": "1"}
     assert kernel.packages.newest == "meta"
     assert kernel.version == (5, 10)
@@ -48,7 +45,7 @@ def test_a_kernel():
         (HEAD + KERNEL.replace('["one"]', '["two"]'), "in without: two"),
         (HEAD + KERNEL.replace('["one"]', '"one"'), "features: list is needed"),
         (HEAD + KERNEL.replace('image = "1"', ""), "needs suites and packages"),
-        (HEAD.replace('security = "http://s"', "") + KERNEL, "security: str is needed"),
+        (HEAD + KERNEL.replace('"meta"', "1"), "newest: str is needed"),
         (HEAD + KERNEL + "[kernels.x]", "unknown: kernels"),
         (HEAD + KERNEL + "[native.x]\noptions_off = []\nwithout = {}", "every kernel"),
     ],

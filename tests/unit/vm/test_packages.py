@@ -17,7 +17,7 @@ from tests.vm.packages import (
     unpack_packages,
 )
 
-WANTED = PackageSet(("http://d s",), {"one": "1:2-3"}, "meta")
+WANTED = PackageSet(("s",), {"one": "1:2-3"}, "meta")
 
 
 class FakeApt:
@@ -26,12 +26,12 @@ class FakeApt:
     versions: dict[str, str]
     has_network = True
 
-    def __init__(self, sources, states):
+    def __init__(self, suites, states):
         pass
 
     def update(self):
         if not self.has_network:
-            raise PackageError("cannot read http://d s")
+            raise PackageError("cannot read s")
 
     def has(self, name, version):
         return self.versions.get(name) == version
@@ -62,7 +62,7 @@ def test_download_and_cache(archive, tmp_path):
 
     assert first == [tmp_path / "packages/one_1%3a2-3_all.deb"]
     assert fetch_packages(WANTED, tmp_path, said.append) == first
-    assert said == ["reading http://d s"]
+    assert said == ["reading s"]
 
 
 def test_archive_has_moved_on(archive, tmp_path):

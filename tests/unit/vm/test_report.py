@@ -6,9 +6,10 @@ from __future__ import annotations
 import pytest
 
 from tests.vm.guest import Outcome
-from tests.vm.kernels import Kernel, PackageSet
+from tests.vm.kernels import Kernel, PackageSet, load_kernels
 from tests.vm.report import Row, problems, results_table, support_table
 from tests.vm.results import Results
+from tests.vm.runner import ROOT
 
 GOOD = Outcome(status=0, boot_seconds=2.34, seconds=99.9, problem="")
 NO_PACKAGES = PackageSet((), {})
@@ -82,16 +83,29 @@ def test_no_boot():
 
 def test_support():
     """Features that differ are rows; the rest is two sentences."""
+    old, new = PackageSet(("old",), {}), PackageSet(("new",), {})
     kernels = [
-        Kernel("5.10", NO_PACKAGES, frozenset({"all"}), {}),
-        Kernel("6.1", NO_PACKAGES, frozenset({"all", "new"}), {}),
+        Kernel("5.10", old, frozenset({"all"}), {}),
+        Kernel("6.1", new, frozenset({"all", "new"}), {}),
     ]
     titles = {"all": "old thing", "new": "new thing", "never": "no thing"}
 
-    assert support_table(kernels, titles) == (
-        "| | 5.10 | 6.1 |\n"
+    assert support_table(kernels, titles, ["all"]) == (
+        "| | 5.10 (old) | 6.1 (new) |\n"
         "|---|---|---|\n"
+        "| process events | yes | yes |\n"
         "| new thing (`new`) | no | yes |\n\n"
-        "On all of them: old thing (`all`).\n\n"
-        "On none of them: no thing (`never`)."
+        "On all of them: `all`.\n\n"
+        "On none of them: `never`."
     )
+
+
+def test_readme_shows_this_table():
+    """The README's table is what `python -m tests.vm --support-table` prints."""
+    features = pytest.importorskip("tetragon_py.libbpf.features")
+    titles = {name: feature.title for name, feature in features.FEATURES.items()}
+    kernels = load_kernels().kernels.values()
+    table = support_table(kernels, titles, features.REQUIRED)
+    readme = (ROOT / "README.md").read_text()
+
+    assert table.splitlines()[0] not in readme or table in readme

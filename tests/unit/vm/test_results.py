@@ -62,7 +62,7 @@ def test_session(tmp_path):
         "test_it.py::test_bad_teardown",
     ]
     assert "one is not two" in results.failed["test_it.py::test_bad"]
-    assert results.failed["test_it.py::test_bad_teardown"].endswith("left open")
+    assert results.failed["test_it.py::test_bad_teardown"] == "left open"
     assert results.measured == {"start_seconds": 1.5}
     assert results.is_complete
     assert not results.unfinished
