@@ -18,7 +18,7 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-PACKAGES := clang-19 llvm-19 clang-format-19 gcc libc6-dev libbpf-dev libelf-dev zlib1g-dev \
+PACKAGES := clang-19 llvm-19 clang-format-19 bpftool gcc libc6-dev libbpf-dev libelf-dev zlib1g-dev zstd \
 	python3 python3-dev python3-venv
 
 # The kernel's names of the architectures, and which one this machine is.
