@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)
-say = @printf '  %-8s %s\n' $(1) $(2)
+say = @printf '  %-8s %s\n' $(1) '$(2)'
 
 CLANG ?= clang-19
 STRIP ?= llvm-strip-19
@@ -89,7 +89,7 @@ $(BIN)/tetragon-py: build/venv.stamp $(EXTENSION_SOURCES) pyproject.toml | $(OBJ
 	$(Q)touch $@
 
 build/dev.stamp: $(BIN)/tetragon-py
-	$(call say,DEV,"test and lint tools")
+	$(call say,DEV,test and lint tools)
 	$(Q)$(BIN)/python -m pip install -qq --disable-pip-version-check --group dev
 	$(Q)touch $@
 
