@@ -281,23 +281,12 @@ def decode_images(data: bytes) -> Iterator[ExecEvent]:
         name = comm.split(b"\0", 1)[0]
         image = Image(
             filename=b"[%b]" % name if kernel_thread else b"",
-            interpreter=b"",
-            executable=b"",
-            executable_flags=0,
-            cwd=b"",
-            cwd_flags=0,
-            tty=b"",
-            cgroup_path=b"",
             cgroup_id=cgroup_id,
-            inode=0,
-            links=0,
-            device=0,
-            mode=0,
             credentials=_credentials(credentials),
             namespaces=_namespaces(namespaces),
             is_kernel=bool(kernel_thread),
         )
-        event = ExecEvent(
+        yield ExecEvent(
             boottime_ns=start,
             process=ProcessKey(start, tgid),
             parent=ProcessKey(parent_start, parent_tgid),
@@ -305,12 +294,5 @@ def decode_images(data: bytes) -> Iterator[ExecEvent]:
             nspid=nspid,
             tid_before=tgid,
             image=image,
-            arguments=b"",
-            arguments_bytes=0,
-            environment=b"",
-            environment_bytes=0,
-            cpu=0,
-            sequence=0,
             from_procfs=True,
         )
-        yield event

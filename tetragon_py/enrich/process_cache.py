@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 from tetragon_py.enrich.cgroup import CgroupCache
 from tetragon_py.events.process import (
+    NO_NAMESPACES,
     CgroupInfo,
-    Credentials,
     ExecEvent,
     ExitEvent,
     ForkEvent,
     Image,
-    Namespaces,
     Process,
     ProcessKey,
 )
@@ -39,8 +38,6 @@ DEPTH_MAX = 256
 RETIRED_MIN = 1024
 
 _NOBODY = CgroupInfo("", "", "", "", "", "", "")
-_NO_NAMESPACES = Namespaces(*[0] * 10)
-_NO_CREDENTIALS = Credentials(*[0] * 15)
 
 
 #: A fork whose process is made when somebody asks for it: most call exec next.
@@ -69,7 +66,7 @@ class ProcessCache:
             None,
             b"",
             _NOBODY,
-            _NO_NAMESPACES,
+            NO_NAMESPACES,
             in_init_tree=False,
             forked=False,
         )
@@ -257,49 +254,17 @@ class ProcessCache:
             parent,
             parent.exec_id if parent else b"",
             _NOBODY,
-            _NO_NAMESPACES,
+            NO_NAMESPACES,
             in_init_tree=False,
             forked=False,
             known=False,
         )
 
 
-def _placeholder(filename: bytes, *, is_kernel: bool) -> ExecEvent:
-    image = Image(
-        filename=filename,
-        interpreter=b"",
-        executable=b"",
-        executable_flags=0,
-        cwd=b"",
-        cwd_flags=0,
-        tty=b"",
-        cgroup_path=b"",
-        cgroup_id=0,
-        inode=0,
-        links=0,
-        device=0,
-        mode=0,
-        credentials=_NO_CREDENTIALS,
-        namespaces=_NO_NAMESPACES,
-        is_kernel=is_kernel,
-    )
-    return ExecEvent(
-        boottime_ns=0,
-        process=ProcessKey(0, 0),
-        parent=ProcessKey(0, 0),
-        flags=0,
-        nspid=0,
-        tid_before=0,
-        image=image,
-        arguments=b"",
-        arguments_bytes=0,
-        environment=b"",
-        environment_bytes=0,
-        cpu=0,
-        sequence=0,
-        from_procfs=True,
-    )
+def _placeholder(image: Image) -> ExecEvent:
+    nobody = ProcessKey(0, 0)
+    return ExecEvent(0, nobody, nobody, 0, 0, 0, image, from_procfs=True)
 
 
-_UNKNOWN = _placeholder(b"", is_kernel=False)
-_KERNEL = _placeholder(b"<kernel>", is_kernel=True)
+_UNKNOWN = _placeholder(Image())
+_KERNEL = _placeholder(Image(filename=b"<kernel>", is_kernel=True))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 __all__ = [
+    "NO_CREDENTIALS",
+    "NO_NAMESPACES",
     "CgroupInfo",
     "Credentials",
     "ExecEvent",
@@ -66,6 +68,10 @@ class Namespaces(NamedTuple):
     user: int
 
 
+NO_CREDENTIALS = Credentials(*[0] * len(Credentials._fields))
+NO_NAMESPACES = Namespaces(*[0] * len(Namespaces._fields))
+
+
 class CgroupInfo(NamedTuple):
     """What the cgroup path of a process says about it; "" where it says nothing."""
 
@@ -98,21 +104,23 @@ class Image:
     be read is in `errors`: field name -> errno.
     """
 
-    filename: bytes  # as passed to execve; of kernel threads their name in brackets
-    interpreter: bytes
-    executable: bytes
-    executable_flags: int  # abi PATH_*
-    cwd: bytes
-    cwd_flags: int  # abi PATH_*
-    tty: bytes
-    cgroup_path: bytes
-    cgroup_id: int
-    inode: int
-    links: int
-    device: int
-    mode: int
-    credentials: Credentials
-    namespaces: Namespaces
+    filename: bytes = (
+        b""  # as passed to execve; of kernel threads the name
+    )
+    interpreter: bytes = b""
+    executable: bytes = b""
+    executable_flags: int = 0  # abi PATH_*
+    cwd: bytes = b""
+    cwd_flags: int = 0  # abi PATH_*
+    tty: bytes = b""
+    cgroup_path: bytes = b""
+    cgroup_id: int = 0
+    inode: int = 0
+    links: int = 0
+    device: int = 0
+    mode: int = 0
+    credentials: Credentials = NO_CREDENTIALS
+    namespaces: Namespaces = NO_NAMESPACES
     errors: dict[str, int] | None = None
     is_kernel: bool = False  # `filename` is no path but a name that the kernel gave
     is_shared: bool = False  # short enough to be remembered for the next process
@@ -128,12 +136,12 @@ class ExecEvent(NamedTuple):
     nspid: int
     tid_before: int
     image: Image
-    arguments: bytes  # argv, each ended by NUL
-    arguments_bytes: int  # as long as the kernel had it
-    environment: bytes
-    environment_bytes: int
-    cpu: int
-    sequence: int
+    arguments: bytes = b""  # argv, each ended by NUL
+    arguments_bytes: int = 0  # as long as the kernel had it
+    environment: bytes = b""
+    environment_bytes: int = 0
+    cpu: int = 0
+    sequence: int = 0
     errors: dict[str, int] | None = None  # of arguments and environment
     from_procfs: bool = False
 
