@@ -123,7 +123,7 @@ test-vm: build/dev.stamp all $(TRIGGERS) ## the kernel tests on Debian's kernels
 	$(Q)$(BIN)/python -m tests.vm --keep-going $(KERNEL)
 
 # Each step takes longer than the one before; a late kernel gets the smoke tests only.
-ci: build/dev.stamp all $(TRIGGERS) ## what CI runs: all tests here, then on the kernels; 45 minutes at most
+ci: build/dev.stamp all $(TRIGGERS) ## all tests here, then on the kernels: 45 minutes at most
 	$(Q)step() { local since=$$SECONDS; echo "== $$1"; "$${@:2}"; \
 		echo "== $$1: $$((SECONDS - since)) s, in all $$SECONDS s"; }; \
 	step 'without root' $(PYTEST) tests/test_tree.py tests/unit; \

@@ -121,7 +121,7 @@ struct exec_record {
 	__u64 used;
 };
 
-/* The next three append one text each and put its length, or -errno, into *told. */
+/* append_*() add one text each and put its length, or -errno, into *told. */
 
 static __always_inline void append_string(struct exec_record *record, __s32 *told, const void *text,
 					  __u32 max)
@@ -167,7 +167,10 @@ static __always_inline void *scratch_at(__u32 at)
 	return scratch && at <= sizeof(struct event_exec) + EXEC_PATHS_MAX ? scratch + at : 0;
 }
 
-/* Read user memory that is partly absent: page by page, up to the first that is. Returns bytes. */
+/*
+ * Read user memory that is partly absent: whole pieces of a page's size, up to the first that cannot
+ * be read; what follows them is given up. Returns bytes.
+ */
 __noinline int read_user_pages(__u64 from, __u32 length, __u32 at)
 {
 	void *out = scratch_at(at);
@@ -207,7 +210,7 @@ static __always_inline void append_user(struct exec_record *record, __s32 *told,
 		record->event->flags |= cut_flag;
 	length = CLAMP_SIZE(end - start, max);
 	error = bpf_probe_read_user(out, length, (void *)start);
-	if (error) { /* a page is swapped out: as much as there is before it */
+	if (error) { /* a page is swapped out: the pieces before it */
 		length = CLAMP_SIZE(read_user_pages(start, length, record->used), max);
 		record->event->flags |= cut_flag;
 	}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Security observability and runtime enforcement for Linux hosts with eBPF.
+"""Security observability for Linux hosts with eBPF.
 
 Nouns carry policy down into the kernel, verbs carry events up; each folder is one
 arrow of the picture in README.md.

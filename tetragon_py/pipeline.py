@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Encoder", "Output", "Pipeline"]
 
 _iter_index = INDEX.iter_unpack
+#: Of argv, for the lines of the exit and of children.
+_KEPT_ARGUMENTS_BYTES = 4096
 
 
 class Encoder(Protocol):
@@ -54,6 +56,21 @@ class Output:
             data = b"".join(self.lines)
             self.sink.write(data, len(self.lines), spare=spare, keep=keep)
             self.lines.clear()
+
+
+def _let_go(process: Process) -> None:
+    """Forget what only the exec's own line shows: memory must not follow argv."""
+    event = process.exec
+    arguments = event.arguments
+    if len(arguments) <= _KEPT_ARGUMENTS_BYTES and not event.environment:
+        return
+    is_cut = len(arguments) > _KEPT_ARGUMENTS_BYTES
+    process.exec = event._replace(
+        flags=event.flags | c.EXEC_ARGUMENTS_CUT if is_cut else event.flags,
+        arguments=arguments[:_KEPT_ARGUMENTS_BYTES],
+        environment=b"",
+    )
+    process.fragment = process.parent_fragment = b""
 
 
 class Pipeline:
@@ -109,6 +126,7 @@ class Pipeline:
         for process in processes:
             for output in self.outputs:
                 output.lines.append(output.encoder.exec_line(process))
+            _let_go(process)
         self.flush()
         return len(processes)
 
@@ -131,6 +149,7 @@ class Pipeline:
         process = self.cache.exec(decode_exec(data, offset))
         for output in self.outputs:
             output.lines.append(output.encoder.exec_line(process))
+        _let_go(process)
 
     def _exit(self, data: bytes, offset: int) -> None:
         event = decode_exit(data, offset)

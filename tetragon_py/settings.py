@@ -135,7 +135,7 @@ class Settings(BaseSettings):
         "info", description="Least severity that is logged."
     )
     color: Literal["auto", "always", "never"] = Field(
-        "auto", description="Colors of compact output; auto: on a terminal."
+        "auto", description="Colors of compact output and log; auto: on a terminal."
     )
     timestamps: bool = Field(
         default=False, description="Start the lines of compact output with the time."
@@ -172,10 +172,10 @@ class Settings(BaseSettings):
         16 * _MIB, description="Ring buffer for fork, exec and exit, in bytes."
     )
     verdict_ring_size: _RingSize = Field(
-        8 * _MIB, description="Ring buffer for enforcement, in bytes."
+        8 * _MIB, description="Ring buffer for enforcement (reserved), in bytes."
     )
     policy_ring_size: _RingSize = Field(
-        32 * _MIB, description="Ring buffer for all other policy events, in bytes."
+        32 * _MIB, description="Ring buffer for policy events (reserved), in bytes."
     )
     process_table_entries: int = Field(
         65536,

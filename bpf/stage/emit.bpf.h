@@ -19,7 +19,7 @@ static __always_inline void count_loss(__u32 cause, __u32 type, __u32 tgid)
 
 	count = bpf_map_lookup_elem(&losses, &index);
 	if (count)
-		*count += 1; /* per CPU */
+		__sync_fetch_and_add(count, 1); /* another program may preempt this one */
 	count = bpf_map_lookup_elem(&loss_sources, &source);
 	if (count)
 		__sync_fetch_and_add(count, 1);
@@ -27,7 +27,10 @@ static __always_inline void count_loss(__u32 cause, __u32 type, __u32 tgid)
 		bpf_map_update_elem(&loss_sources, &source, &one, BPF_ANY);
 }
 
-/* Fill the header of a record. Its number is taken here, so a loss after it leaves a gap. */
+/*
+ * Fill the header of a record. Its number is taken here, so a loss after it leaves a gap; where
+ * programs can preempt each other it may come twice, as atomics that return need 5.12.
+ */
 static __always_inline void begin_record(struct event_header *header, __u32 lane, __u32 type,
 					 __u64 boottime_ns)
 {

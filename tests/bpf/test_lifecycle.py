@@ -22,7 +22,7 @@ from tetragon_py.decode.process import (
     decode_images,
 )
 from tetragon_py.errors import KernelError
-from tetragon_py.libbpf import libbpf_version
+from tetragon_py.libbpf import Link, Program, libbpf_version
 from tetragon_py.loader.lifecycle import LANE_MAPS, LifecycleSensor, SensorLimits
 
 LIMITS = SensorLimits(
@@ -180,3 +180,20 @@ def test_close_twice():
     sensor.close()
 
     assert tuple(map(int, libbpf_version().split("."))) >= (1, 1)
+
+
+def test_nobody_stays_behind_between_attaches(sensor, monkeypatch):
+    """A process that comes and goes while programs are attached leaves no entry."""
+    pids = []
+    attach = Program.attach
+
+    def attach_and_run(program: Program) -> Link:
+        link = attach(program)
+        pids.append(run_true())
+        return link
+
+    monkeypatch.setattr(Program, "attach", attach_and_run)
+    sensor.attach()
+
+    assert len(pids) == 3
+    assert set(pids).isdisjoint(sensor.living())

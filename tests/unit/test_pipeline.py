@@ -197,7 +197,7 @@ def test_nothing_is_raised_out_of_the_pipeline(records):
 def test_events_outlive_their_batch():
     """The ring's buffer is used again for the next batch; what was told stays."""
     bench = Bench(Words())
-    texts = {"filename": b"/bin/true", "arguments": b"true\0", "environment": b"A=1\0"}
+    texts = {"filename": b"/bin/true", "arguments": b"true\0"}
     data, index = batch((c.EVENT_EXEC, exec_record(texts)))
     buffer = bytearray(data)
     bench.pipeline.run(memoryview(buffer), memoryview(index), c.LANE_LIFECYCLE)
@@ -206,7 +206,21 @@ def test_events_outlive_their_batch():
 
     assert process is not None
     assert process.exec.image.filename == b"/bin/true"
-    assert (process.exec.arguments, process.exec.environment) == (b"true\0", b"A=1\0")
+    assert process.exec.arguments == b"true\0"
+
+
+def test_memory_does_not_follow_arguments():
+    """What only the exec's own line shows is let go with it: argv may be 192 KiB."""
+    bench = Bench(Words())
+    texts = {"arguments": b"a" * 150_000 + b"\0", "environment": b"A=1\0"}
+    data, index = batch((c.EVENT_EXEC, exec_record(texts)))
+    bench.pipeline.run(memoryview(data), memoryview(index), c.LANE_LIFECYCLE)
+    process = bench.pipeline.cache.find(CHILD)
+
+    assert process is not None
+    assert process.exec.arguments == b"a" * 4096
+    assert process.exec.environment == b""
+    assert process.exec.flags & c.EXEC_ARGUMENTS_CUT
 
 
 def test_seed_tells_the_scan():

@@ -162,7 +162,7 @@ def _print_error(text: str) -> None:
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Security observability and enforcement for Linux hosts with eBPF."""
+    """Security observability for Linux hosts with eBPF."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(2)

@@ -25,6 +25,7 @@ from tetragon_py.encode.timestamp import Timestamps
 from tetragon_py.enrich.process_cache import ProcessCache
 from tetragon_py.enrich.procfs import namespaces_of
 from tetragon_py.enrich.users import UserNames
+from tetragon_py.errors import SettingsError
 from tetragon_py.events.process import Namespaces
 from tetragon_py.export.file import open_file
 from tetragon_py.export.stdout import open_stdout
@@ -55,11 +56,14 @@ def run_agent(settings: Settings, *, stdout_events: bool) -> int:
         stdout_events: Write events to standard output too.
 
     Raises:
+        SettingsError: there is no procfs where it should be.
         SinkError: an output cannot be opened.
         KernelError: the kernel side cannot be loaded; nothing stays in the kernel.
     """
     configure_logging(settings)
     started = time.monotonic()
+    if not (settings.procfs / "1" / "stat").exists():
+        raise SettingsError(f"no procfs is mounted at {settings.procfs}", key="procfs")
     clock = WallClock()
     timestamps = Timestamps(clock.offset_ns)
     cache = ProcessCache(settings.effective_node_name)
@@ -94,7 +98,12 @@ def run_agent(settings: Settings, *, stdout_events: bool) -> int:
         drain.drain()
         losses.check()
         _flush(outputs)
-        lost = losses.total
+        for output in outputs:
+            output.sink.close()
+        unwritten = sum(output.sink.take_dropped() for output in outputs)
+        if unwritten:
+            log.warning("events lost", cause="sink", line=unwritten)
+        lost = losses.total + unwritten
     log.info("agent ends", lost=lost, **_event_totals(pipeline))
     return 0
 
@@ -159,7 +168,7 @@ def _json_encoder(settings: Settings, timestamps: Timestamps) -> JsonEncoder:
     return JsonEncoder(
         settings.effective_node_name,
         timestamps,
-        _host_namespaces(),
+        _host_namespaces(str(settings.procfs)),
         JsonOptions(
             extended=settings.fields == "extended",
             credentials=settings.enable_process_cred,
@@ -172,10 +181,10 @@ def _json_encoder(settings: Settings, timestamps: Timestamps) -> JsonEncoder:
     )
 
 
-def _host_namespaces() -> Namespaces:
+def _host_namespaces(procfs: str) -> Namespaces:
     """Those of process 1; the agent's own where even root may not read them."""
     own = namespaces_of(os.getpid())
-    pairs = zip(namespaces_of(1), own, strict=True)
+    pairs = zip(namespaces_of(1, procfs), own, strict=True)
     return Namespaces._make(first or second for first, second in pairs)
 
 
@@ -226,4 +235,4 @@ class _FailureLog:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 1.0
-            log.error("record cannot be decoded", error=repr(error))
+            log.error("record failed", error=repr(error))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ def configure_logging(settings: Settings) -> None:
     """Set form, level and colour for the whole process."""
     is_json = settings.log_format == "json"
     color = settings.color == "always" or (
-        settings.color == "auto" and sys.stderr.isatty()
+        settings.color == "auto"
+        and sys.stderr.isatty()
+        and "NO_COLOR" not in os.environ
     )
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(

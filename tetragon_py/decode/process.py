@@ -44,7 +44,7 @@ _unpack_exit = EVENT_EXIT.unpack_from
 _unpack_image = IMAGE.unpack_from
 _FORK_SIZE, _EXIT_SIZE = EVENT_FORK.size, EVENT_EXIT.size
 _IMAGE_AT, _IMAGE_SIZE = EXEC_HEAD.size, IMAGE.size
-#: Images of more bytes are not remembered: what is remembered stays below 3 MB.
+#: Images of more bytes are not remembered: what is remembered is a few MB at most.
 _REMEMBERED_BYTES = 1024
 #: Makes a key or an event of a tuple without a Python frame.
 _new = tuple.__new__
@@ -60,7 +60,6 @@ def _namespaces(raw: bytes) -> Namespaces:
     return Namespaces._make(NAMESPACES.unpack(raw))
 
 
-@lru_cache(maxsize=4096)
 def _cgroup_path(names: bytes) -> bytes:
     """The path of cgroup names that come innermost first, each ended by a NUL."""
     return b"/" + b"/".join(reversed(names.split(b"\0")[:-1]))

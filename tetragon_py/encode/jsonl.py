@@ -47,6 +47,8 @@ __all__ = ["JsonEncoder", "JsonOptions"]
 _CONTAINER_ID_SHOWN = 31
 #: Longer arguments are not remembered: what is remembered stays below 1 MB.
 _REMEMBERED_ARGUMENTS_BYTES = 256
+#: Longer objects are made anew for each line: hostile texts must not fill the memory.
+_KEPT_BYTES = 8192
 _USER_KEY = b',"user":{"name":'
 _TREE_KEY = b',"in_init_tree":'
 _IN_INIT_TREE = (_TREE_KEY + b"false", _TREE_KEY + b"true")
@@ -217,14 +219,18 @@ class JsonEncoder:
             fragment = process.fragment or self._fragment(process)
         else:
             fragment = self._object(process, _PARENT_ARGUMENTS_MAX_BYTES)
-        process.parent_fragment = b"%b}" % fragment
-        return process.parent_fragment
+        whole = b"%b}" % fragment
+        if len(whole) <= _KEPT_BYTES:
+            process.parent_fragment = whole
+        return whole
 
     def _fragment(self, process: Process) -> bytes:
-        """The object of a process without its closing brace, kept in `process`."""
+        """The object of a process without its closing brace, kept if it is short."""
         limit = _PARENT_ARGUMENTS_MAX_BYTES if process.forked else None
-        process.fragment = self._object(process, limit)
-        return process.fragment
+        fragment = self._object(process, limit)
+        if len(fragment) <= _KEPT_BYTES:
+            process.fragment = fragment
+        return fragment
 
     def _object(self, process: Process, arguments_max: int | None = None) -> bytes:
         key = process.key

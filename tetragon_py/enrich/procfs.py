@@ -97,12 +97,12 @@ def read_process(
         raise KernelError(f"read /proc/{tgid}/stat", error.errno or 0) from error
 
 
-def namespaces_of(pid: int) -> Namespaces:
+def namespaces_of(pid: int, procfs: str = "/proc") -> Namespaces:
     """Return the namespaces of a process; 0 for each that cannot be read."""
     inodes = []
     for name in Namespaces._fields:
         try:
-            inodes.append(os.stat(f"/proc/{pid}/ns/{name}").st_ino)  # noqa: PTH116 - a link that only the kernel follows
+            inodes.append(os.stat(f"{procfs}/{pid}/ns/{name}").st_ino)  # noqa: PTH116 - a link that only the kernel follows
         except OSError:
             inodes.append(0)
     return Namespaces(*inodes)

@@ -26,7 +26,8 @@ class LossEvent:
     """Records that did not arrive, between two looks at the counters.
 
     `cause` is one of ring_full, table_full, no_scratch, not_run (kernel side), decode,
-    sink (user space); `counts` maps a kind (fork, exec, exit, line) to how many.
+    sink (user space); `counts` maps a kind (fork, exec, exit,
+    record, line) to how many.
     """
 
     lane: str

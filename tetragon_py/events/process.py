@@ -104,9 +104,7 @@ class Image:
     be read is in `errors`: field name -> errno.
     """
 
-    filename: bytes = (
-        b""  # as passed to execve; of kernel threads the name
-    )
+    filename: bytes = b""  # as passed to execve; of kernel threads the name
     interpreter: bytes = b""
     executable: bytes = b""
     executable_flags: int = 0  # abi PATH_*

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens the export file: appended to, private, its last line whole."""
+"""Opens the export file: appended to, created private, its last line whole."""
 
 from __future__ import annotations
 

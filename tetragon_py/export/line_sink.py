@@ -8,6 +8,7 @@ those that may be spared first, and is counted. A line is written whole or not a
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class LineSink:
     ) -> None:
         self.name = name
         self.fd = fd
+        self._is_terminal = os.isatty(fd)
         self._write_fd = write
         self.written_bytes = 0
         self.error = ""  # why the last write failed, "" when all is well
@@ -80,7 +82,11 @@ class LineSink:
         self._limit()
 
     def flush(self) -> bool:
-        """Try to write the backlog; True if none is left."""
+        """Try to write the backlog; True if none is left, or nobody reads any more."""
+        if self.is_broken:
+            self._dropped_lines += sum(batch.line_count for batch in self._backlog)
+            self._backlog.clear()
+            self._backlog_bytes = 0
         while self._backlog:
             batch = self._backlog[0]
             done = self._write(batch.data)
@@ -121,11 +127,13 @@ class LineSink:
                 written = self._write_fd(self.fd, data[done:])
             except BlockingIOError:
                 break
-            except BrokenPipeError:
+            except (BrokenPipeError, ConnectionResetError):
                 self.is_broken, self.error = True, "nobody reads it any more"
                 break
             except OSError as error:  # full disk, failed disk, quota
                 self.error = error.strerror or str(error)
+                # a terminal that was hung up; on a disk EIO may pass
+                self.is_broken = error.errno == errno.EIO and self._is_terminal
                 break
             self.error = ""
             done += written

@@ -30,8 +30,6 @@ _PROGRAMS = (
     (c.EVENT_EXEC, "process_exec"),
     (c.EVENT_EXIT, "process_exit"),
 )
-#: Programs are attached in this order: an exec or exit of a process whose fork was seen
-#: is never missed, one without its fork is completed from the record itself.
 _SHARED_MAPS = (*LANE_MAPS, "processes", "sequences", "losses", "loss_sources")
 #: Paths, terminal and cgroup of an exec record: EXEC_PATHS_MAX of process.bpf.c.
 _PATHS_BYTES = 3 * c.PATH_MAX_BYTES + 256 + c.TTY_MAX_BYTES + c.CGROUP_MAX_BYTES + 16
@@ -83,8 +81,11 @@ class LifecycleSensor:
         return [self._process.programs[name] for _, name in _PROGRAMS]
 
     def attach(self) -> None:
-        """Start the live stream."""
-        for _, name in _PROGRAMS:
+        """Start the live stream.
+
+        exit, exec, fork: who gets into the process table is seen to its end.
+        """
+        for _, name in reversed(_PROGRAMS):
             self._links.append(self._process.programs[name].attach())
 
     def seed(self) -> bytes:
