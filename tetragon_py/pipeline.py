@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tetragon_py.abi import _generated as c
-from tetragon_py.abi.record import INDEX
 from tetragon_py.decode.process import decode_exec, decode_exit, decode_fork
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoder", "Output", "Pipeline"]
 
-_iter_index = INDEX.iter_unpack
 #: Of argv, for the lines of the exit and of children.
 _KEPT_ARGUMENTS_BYTES = 4096
 
@@ -62,8 +60,6 @@ def _let_go(process: Process) -> None:
     """Forget what only the exec's own line shows: memory must not follow argv."""
     event = process.exec
     arguments = event.arguments
-    if len(arguments) <= _KEPT_ARGUMENTS_BYTES and not event.environment:
-        return
     is_cut = len(arguments) > _KEPT_ARGUMENTS_BYTES
     process.exec = event._replace(
         flags=event.flags | c.EXEC_ARGUMENTS_CUT if is_cut else event.flags,
@@ -93,6 +89,11 @@ class Pipeline:
         self.event_counts = [0] * c.EVENT_TYPE_COUNT
         self.failed_count = 0
         self._on_error = on_error
+        # looked up once: each record goes through them
+        self._lines = [
+            (output.lines.append, output.encoder.exec_line, output.encoder.exit_line)
+            for output in outputs
+        ]
         self._handlers: list[Callable[[bytes, int], None]] = [
             self._malformed,
             self._fork,
@@ -110,12 +111,17 @@ class Pipeline:
         """
         handlers = self._handlers
         counts = self.event_counts
+        numbers = index.cast("I").tolist()
+        offsets, kinds = numbers[::2], numbers[1::2]
+        for kind in range(len(counts)):
+            counts[kind] += kinds.count(kind)
         records = bytes(data)  # its slices cost a third of a memoryview's
-        for offset, kind in _iter_index(index):
+        for offset, kind in zip(offsets, kinds, strict=True):
             try:
                 handlers[kind](records, offset)
-                counts[kind] += 1
             except Exception as error:  # noqa: BLE001 - one bad record must not stop the agent
+                if kind < len(counts):
+                    counts[kind] -= 1
                 self.failed_count += 1
                 self._on_error(error)
         self.flush(spare=lane != c.LANE_LIFECYCLE)
@@ -146,16 +152,18 @@ class Pipeline:
         self.cache.fork(decode_fork(data, offset))
 
     def _exec(self, data: bytes, offset: int) -> None:
-        process = self.cache.exec(decode_exec(data, offset))
-        for output in self.outputs:
-            output.lines.append(output.encoder.exec_line(process))
-        _let_go(process)
+        event = decode_exec(data, offset)
+        process = self.cache.exec(event)
+        for append, exec_line, _ in self._lines:
+            append(exec_line(process))
+        if len(event.arguments) > _KEPT_ARGUMENTS_BYTES or event.environment:
+            _let_go(process)
 
     def _exit(self, data: bytes, offset: int) -> None:
         event = decode_exit(data, offset)
         process = self.cache.exit(event)
-        for output in self.outputs:
-            output.lines.append(output.encoder.exit_line(process, event))
+        for append, _, exit_line in self._lines:
+            append(exit_line(process, event))
 
     def _malformed(self, data: bytes, offset: int) -> None:
         raise ValueError(f"record at {offset} has no type")

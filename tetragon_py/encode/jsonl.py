@@ -47,15 +47,20 @@ __all__ = ["JsonEncoder", "JsonOptions"]
 _CONTAINER_ID_SHOWN = 31
 #: Longer arguments are not remembered: what is remembered stays below 1 MB.
 _REMEMBERED_ARGUMENTS_BYTES = 256
+_REMEMBERED_IMAGES = 2048
 #: Longer objects are made anew for each line: hostile texts must not fill the memory.
 _KEPT_BYTES = 8192
 _USER_KEY = b',"user":{"name":'
 _TREE_KEY = b',"in_init_tree":'
+_PARENT_KEY = b',"parent":'
 _IN_INIT_TREE = (_TREE_KEY + b"false", _TREE_KEY + b"true")
 #: What a line shows of an image that another event tells: a parent, an ancestor, that
 #: of a fork. A process with long arguments and many children must not fill the disk.
 _PARENT_ARGUMENTS_MAX_BYTES = 4096
 _ANCESTORS_MAX_BYTES = 65536
+
+
+_ImageTexts = tuple[bytes, bytes, bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class JsonEncoder:
         self._host = host
         self._options = options
         self._user_name = user_name
-        self._remembered_texts = lru_cache(maxsize=2048)(self._image_texts)
+        self._remembered_texts: dict[Image, _ImageTexts] = {}
         self._node = b',"node_name":%b,"time":"' % json_value(
             node_name.encode("utf-8", "replace").decode()
         )
@@ -198,7 +203,7 @@ class JsonEncoder:
             return b""
         text = parent.parent_fragment or self._parent_fragment(parent)
         if not self._options.ancestors:
-            return b',"parent":%b' % text
+            return text
         ancestors = []
         room = _ANCESTORS_MAX_BYTES
         # pid 1 and 2 are the last ones listed, process 0 never is
@@ -207,19 +212,20 @@ class JsonEncoder:
             ancestor = ancestor.parent
             if ancestor is not None and ancestor.key.tgid:
                 shown = ancestor.parent_fragment or self._parent_fragment(ancestor)
+                shown = shown.removeprefix(_PARENT_KEY)
                 ancestors.append(shown)
                 room -= len(shown)
         if not ancestors:
-            return b',"parent":%b' % text
-        return b',"parent":%b,"ancestors":[%b]' % (text, b",".join(ancestors))
+            return text
+        return b'%b,"ancestors":[%b]' % (text, b",".join(ancestors))
 
     def _parent_fragment(self, process: Process) -> bytes:
-        """The whole object of a process as its children show it."""
+        """The whole object of a process as its children show it, with its key."""
         if len(process.exec.arguments) <= _PARENT_ARGUMENTS_MAX_BYTES:
             fragment = process.fragment or self._fragment(process)
         else:
             fragment = self._object(process, _PARENT_ARGUMENTS_MAX_BYTES)
-        whole = b"%b}" % fragment
+        whole = b"%b%b}" % (_PARENT_KEY, fragment)
         if len(whole) <= _KEPT_BYTES:
             process.parent_fragment = whole
         return whole
@@ -237,11 +243,11 @@ class JsonEncoder:
         event = process.exec
         if not process.known:
             return self._unknown_object(process)
-        image = event.image
-        texts = self._remembered_texts if image.is_shared else self._image_texts
-        program, account, privileges, credentials = texts(
-            image, process.namespaces, process.cgroup
-        )
+        program, account, privileges, credentials = (
+            self._remembered_texts.get(event.image)
+            if process.namespaces is event.image.namespaces
+            else None
+        ) or self._make_texts(process)
         argv = event.arguments
         is_cut = arguments_max is not None and len(argv) > arguments_max
         if is_cut:
@@ -281,10 +287,20 @@ class JsonEncoder:
             )
         )
 
+    def _make_texts(self, process: Process) -> _ImageTexts:
+        """The parts that equal images share; kept unless the fork changed something."""
+        image = process.exec.image
+        texts = self._image_texts(image, process.namespaces, process.cgroup)
+        if image.is_shared and process.namespaces is image.namespaces:
+            if len(self._remembered_texts) >= _REMEMBERED_IMAGES:
+                self._remembered_texts.clear()
+            self._remembered_texts[image] = texts
+        return texts
+
     def _image_texts(
         self, image: Image, namespaces: Namespaces, cgroup: CgroupInfo
-    ) -> tuple[bytes, bytes, bytes, bytes]:
-        """The parts of the object that equal images share, in the object's order."""
+    ) -> _ImageTexts:
+        """In the object's order: program, account, privileges, credentials."""
         program = b',"uid":%d' % image.credentials.euid
         if image.cwd:
             cwd = marked_path(image.cwd, image.cwd_flags)

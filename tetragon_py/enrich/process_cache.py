@@ -52,7 +52,7 @@ class ProcessCache:
     """
 
     def __init__(self, node_name: str) -> None:
-        self._node = node_name.encode("utf-8", "surrogateescape")
+        self._node = node_name.encode("utf-8", "surrogateescape") + b":"
         self._live: dict[int, Process] = {}
         self._forked: dict[int, _Fork] = {}  # live too
         self._retired: dict[ProcessKey, Process | _Fork] = {}
@@ -77,17 +77,20 @@ class ProcessCache:
     def exec_id(self, key: ProcessKey) -> bytes:
         """Base64 of node:start:tgid, as ASCII bytes."""
         start, tgid = key if key[1] else KERNEL_KEY
-        return b2a_base64(b"%b:%d:%d" % (self._node, start, tgid), newline=False)
+        return b2a_base64(self._node + f"{start}:{tgid}".encode(), newline=False)
 
     def fork(self, event: ForkEvent) -> None:
         """A new process: shares its parent's image until it calls exec."""
         key = event.process
-        parent = self._parent(event.parent)
-        old = self._live.get(key[1])
+        live = self._live
+        parent = live.get(event.parent[1])
+        if parent is None or parent.key != event.parent:
+            parent = self._parent(event.parent)
+        old = live.get(key[1])
         if old is not None:
             if old.key == key:  # the scan has seen it first
                 return
-            del self._live[key[1]]
+            del live[key[1]]
             self._retire(old)
         fork = self._forked.get(key[1])
         if fork is not None:
@@ -111,7 +114,7 @@ class ProcessCache:
             self._retire(old)
         process = Process(
             key,
-            self.exec_id(key),
+            b2a_base64(self._node + f"{key[0]}:{key[1]}".encode(), newline=False),
             event,
             parent,
             parent.exec_id,
@@ -130,11 +133,15 @@ class ProcessCache:
 
     def exit(self, event: ExitEvent) -> Process:
         """The end of a process. One that is unknown is made up from its key."""
-        process = self.find_tgid(event.process[1])
+        tgid = event.process[1]
+        process = self._live.pop(tgid, None)
+        fork = self._forked.pop(tgid, None)
+        if fork is not None:
+            process = self._make(*fork)
         if process is None:
             return self._unknown(event.process)
-        del self._live[event.process[1]]
-        self._retire(process)
+        process.exited = True
+        self._retired[process.key] = process
         if process.key == event.process:
             return process
         return self._unknown(event.process, parent=process)
