@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Drain"]
 
 #: How long records gather after a wake-up: an event is at most this much late.
-_GATHER_SECONDS = 0.01
+_GATHER_SECONDS = 0.005
 #: Past this share of a ring there is no waiting.
 _HURRY_SHARE = 8
 #: While a sink is behind, its backlog is tried this often.
