@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.decode.process import decode_exec, decode_exit, decode_fork
+from tetragon_py.encode.arguments import SHOWN_ARGUMENTS_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from tetragon_py.export.line_sink import LineSink
 
 __all__ = ["Encoder", "Output", "Pipeline"]
-
-#: Of argv, for the lines of the exit and of children.
-_KEPT_ARGUMENTS_BYTES = 4096
 
 
 class Encoder(Protocol):
@@ -60,10 +58,10 @@ def _let_go(process: Process) -> None:
     """Forget what only the exec's own line shows: memory must not follow argv."""
     event = process.exec
     arguments = event.arguments
-    is_cut = len(arguments) > _KEPT_ARGUMENTS_BYTES
+    is_cut = len(arguments) > SHOWN_ARGUMENTS_BYTES
     process.exec = event._replace(
         flags=event.flags | c.EXEC_ARGUMENTS_CUT if is_cut else event.flags,
-        arguments=arguments[:_KEPT_ARGUMENTS_BYTES],
+        arguments=arguments[:SHOWN_ARGUMENTS_BYTES],
         environment=b"",
     )
     process.fragment = process.parent_fragment = b""
@@ -156,7 +154,7 @@ class Pipeline:
         process = self.cache.exec(event)
         for append, exec_line, _ in self._lines:
             append(exec_line(process))
-        if len(event.arguments) > _KEPT_ARGUMENTS_BYTES or event.environment:
+        if len(event.arguments) > SHOWN_ARGUMENTS_BYTES or event.environment:
             _let_go(process)
 
     def _exit(self, data: bytes, offset: int) -> None:

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tetragon_py.events.process import Image
 
-__all__ = ["absolute_path", "binary_of", "join_arguments", "split_arguments"]
+__all__ = [
+    "SHOWN_ARGUMENTS_BYTES",
+    "absolute_path",
+    "binary_of",
+    "join_arguments",
+    "split_arguments",
+]
+
+#: Of argv, in all lines but the one of its own exec.
+SHOWN_ARGUMENTS_BYTES = 4096
 
 
 def join_arguments(argv: bytes, errors: str = "replace") -> str:

@@ -15,7 +15,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tetragon_py.encode.arguments import binary_of, join_arguments
+from tetragon_py.encode.arguments import (
+    SHOWN_ARGUMENTS_BYTES,
+    binary_of,
+    join_arguments,
+)
 from tetragon_py.encode.flags import flag_words
 from tetragon_py.encode.names import signal_name
 from tetragon_py.encode.process_details import (
@@ -56,7 +60,6 @@ _PARENT_KEY = b',"parent":'
 _IN_INIT_TREE = (_TREE_KEY + b"false", _TREE_KEY + b"true")
 #: What a line shows of an image that another event tells: a parent, an ancestor, that
 #: of a fork. A process with long arguments and many children must not fill the disk.
-_PARENT_ARGUMENTS_MAX_BYTES = 4096
 _ANCESTORS_MAX_BYTES = 65536
 
 
@@ -221,10 +224,10 @@ class JsonEncoder:
 
     def _parent_fragment(self, process: Process) -> bytes:
         """The whole object of a process as its children show it, with its key."""
-        if len(process.exec.arguments) <= _PARENT_ARGUMENTS_MAX_BYTES:
+        if len(process.exec.arguments) <= SHOWN_ARGUMENTS_BYTES:
             fragment = process.fragment or self._fragment(process)
         else:
-            fragment = self._object(process, _PARENT_ARGUMENTS_MAX_BYTES)
+            fragment = self._object(process, SHOWN_ARGUMENTS_BYTES)
         whole = b"%b%b}" % (_PARENT_KEY, fragment)
         if len(whole) <= _KEPT_BYTES:
             process.parent_fragment = whole
@@ -232,7 +235,7 @@ class JsonEncoder:
 
     def _fragment(self, process: Process) -> bytes:
         """The object of a process without its closing brace, kept if it is short."""
-        limit = _PARENT_ARGUMENTS_MAX_BYTES if process.forked else None
+        limit = SHOWN_ARGUMENTS_BYTES if process.forked else None
         fragment = self._object(process, limit)
         if len(fragment) <= _KEPT_BYTES:
             process.fragment = fragment
