@@ -34,6 +34,7 @@ int seed_processes(struct bpf_iter__task *ctx)
 	tgid = task->tgid;
 	entry.start_boottime_ns = task->start_boottime;
 	entry.parent = key_of(task->real_parent);
+	entry.execs = task->self_exec_id;
 	entry.flags = task->flags & PF_FORKNOEXEC ? 0 : PROCESS_EXECED;
 	if (bpf_map_update_elem(&processes, &tgid, &entry, BPF_NOEXIST)) {
 		if (!bpf_map_lookup_elem(&processes, &tgid))

@@ -47,6 +47,14 @@ struct {
 	__type(value, __u64);
 } losses SEC(".maps");
 
+/* How many records the stand-ins told, see process.bpf.c: index enum event_type. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, EVENT_TYPE_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} stand_ins SEC(".maps");
+
 /* Whose records were lost. LRU: an attacker with many processes cannot fill it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -7,6 +7,10 @@
  *   sched_process_exit   the last thread removes the entry and posts the event_exit
  *
  * Only BTF tracepoints, which hardened kernels without kprobes and trampolines have too.
+ *
+ * The kernel skips a program that a preempted task is in on the same CPU. Where tracepoints can be
+ * preempted, this object is loaded twice: the second copy, the stand-in, is attached after the first
+ * and tells what the process table says has not been told.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -31,6 +35,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile __u32 arguments_max = ARGUMENTS_MAX_BYTES;
 const volatile __u32 environment_max = 0; /* 0: do not send the environment */
 
+const volatile __u32 is_stand_in = 0;
+
 #define S_ISUID 0004000
 #define S_ISGID 0002000
 #define S_IXGRP 0000010
@@ -54,6 +60,32 @@ struct {
 				   ENVIRONMENT_MAX_BYTES);
 } exec_scratch SEC(".maps");
 
+static __always_inline void count_stand_in(__u32 type)
+{
+	__u64 *count = bpf_map_lookup_elem(&stand_ins, &type);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+/* The first copy entered this child. A start time is never reused with the same tgid. */
+static __always_inline bool fork_is_told(struct task_struct *child)
+{
+	__u32 tgid = child->tgid;
+	struct process_entry *entry = bpf_map_lookup_elem(&processes, &tgid);
+
+	return entry && entry->start_boottime_ns == child->start_boottime;
+}
+
+/* The first copy entered this image: each exec raises the task's count, a fork copies it. */
+static __always_inline bool exec_is_told(struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+	struct process_entry *entry = bpf_map_lookup_elem(&processes, &tgid);
+
+	return entry && entry->execs == task->self_exec_id;
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -64,12 +96,18 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 
 	if (child->pid != child->tgid) /* a thread */
 		return 0;
+	if (is_stand_in) {
+		if (fork_is_told(child))
+			return 0;
+		count_stand_in(EVENT_FORK);
+	}
 	begin_record(&event.header, LANE_LIFECYCLE, EVENT_FORK, bpf_ktime_get_boot_ns());
 	event.process.tgid = tgid;
 	event.process.start_boottime_ns = child->start_boottime;
 	event.parent = key_of(parent);
 	entry.start_boottime_ns = event.process.start_boottime_ns;
 	entry.parent = event.parent;
+	entry.execs = child->self_exec_id;
 	/* Without an entry nobody can tell which of its threads goes last: the exit is lost. */
 	if (bpf_map_update_elem(&processes, &tgid, &entry, BPF_ANY))
 		count_loss(LOSS_TABLE_FULL, EVENT_EXIT, event.parent.tgid);
@@ -226,6 +264,7 @@ static __always_inline void enter_image(struct task_struct *task, struct event_e
 	struct process_entry entry = {};
 
 	entry.start_boottime_ns = event->header.boottime_ns;
+	entry.execs = task->self_exec_id;
 	entry.flags = PROCESS_EXECED;
 	if (old && !(old->flags & PROCESS_EXECED)) {
 		entry.parent = old->parent;
@@ -300,6 +339,11 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	struct mm_struct *mm = task->mm;
 	struct pid_level pid;
 
+	if (is_stand_in) {
+		if (exec_is_told(task))
+			return 0;
+		count_stand_in(EVENT_EXEC);
+	}
 	if (!event) {
 		count_loss(LOSS_NO_SCRATCH, EVENT_EXEC, task->tgid);
 		return 0;
@@ -357,6 +401,8 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	/* Two threads that leave together both see 0 living ones: the one that deletes is the last. */
 	if (bpf_map_delete_elem(&processes, &tgid))
 		return 0;
+	if (is_stand_in)
+		count_stand_in(EVENT_EXIT);
 	event.status = wait_status(task);
 	event.tid = task->pid;
 	begin_record(&event.header, LANE_LIFECYCLE, EVENT_EXIT, bpf_ktime_get_boot_ns());

@@ -39,10 +39,11 @@ ABI_SIZE(struct process_key, 16);
 struct process_entry {
 	__u64 start_boottime_ns;
 	struct process_key parent;
+	__u64 execs; /* of its task, as the kernel counts them: which image has been told */
 	__u32 flags; /* PROCESS_* */
 	__u32 _pad;
 };
-ABI_SIZE(struct process_entry, 32);
+ABI_SIZE(struct process_entry, 40);
 
 struct credentials {
 	__u32 uid;

@@ -15,6 +15,11 @@ enum loss_cause {
 	LOSS_CAUSE_COUNT = 4,
 };
 
+/*
+ * The per-CPU array "stand_ins" has EVENT_TYPE_COUNT counters (__u64): records that the second copy
+ * of a program told, because the kernel skipped the first.
+ */
+
 /* The per-CPU array "losses" has LOSS_CAUSE_COUNT * EVENT_TYPE_COUNT counters (__u64). */
 #define LOSS_INDEX_COUNT 16
 

@@ -58,18 +58,20 @@ PROCESS_KEY_OFFSETS = {
     "_pad": 12,
 }
 
-PROCESS_ENTRY_FORMAT = "<Q16sI4x"
-PROCESS_ENTRY_SIZE = 32
+PROCESS_ENTRY_FORMAT = "<Q16sQI4x"
+PROCESS_ENTRY_SIZE = 40
 PROCESS_ENTRY_FIELDS = (
     "start_boottime_ns",
     "parent",
+    "execs",
     "flags",
 )
 PROCESS_ENTRY_OFFSETS = {
     "start_boottime_ns": 0,
     "parent": 8,
-    "flags": 24,
-    "_pad": 28,
+    "execs": 24,
+    "flags": 32,
+    "_pad": 36,
 }
 
 CREDENTIALS_FORMAT = "<IIIIIIIIIIQQQQQ"

@@ -11,8 +11,10 @@ __all__ = [
     "KIND_FUNC",
     "KIND_STRUCT",
     "KIND_TYPEDEF",
+    "KIND_VAR",
     "function_arguments",
     "has_kernel_btf",
+    "has_preemptible_tracepoints",
     "require_kernel_btf",
     "type_id",
 ]
@@ -21,6 +23,7 @@ __all__ = [
 KIND_STRUCT = 4
 KIND_TYPEDEF = 8
 KIND_FUNC = 12
+KIND_VAR = 14
 
 
 def has_kernel_btf() -> bool:
@@ -47,6 +50,19 @@ def type_id(name: str, kind: int) -> int | None:
         return None
     found = lib.tpy_btf_find(name.encode(), kind)
     return found if found > 0 else None
+
+
+def has_preemptible_tracepoints() -> bool:
+    """Whether a task can be preempted in a program on a tracepoint (since Linux 7.0).
+
+    Tracepoints are then guarded by fast SRCU: the SRCU of their own, which kernels up
+    to 6.12 had for another purpose, and the counters that came with the fast kind
+    (v6.15).
+    """
+    return (
+        type_id("tracepoint_srcu_srcu_data", KIND_VAR) is not None
+        and type_id("srcu_ctr", KIND_STRUCT) is not None
+    )
 
 
 def function_arguments(name: str) -> int | None:

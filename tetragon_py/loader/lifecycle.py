@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.libbpf import BpfObject, RingBuffer
-from tetragon_py.libbpf.btf import require_kernel_btf
+from tetragon_py.libbpf.btf import has_preemptible_tracepoints, require_kernel_btf
 from tetragon_py.libbpf.maps import possible_cpus
 from tetragon_py.loader.losses import LossCounters
 from tetragon_py.loader.object_files import read_object
@@ -21,7 +21,7 @@ from tetragon_py.loader.object_files import read_object
 if TYPE_CHECKING:
     from tetragon_py.libbpf import Link, Program
 
-__all__ = ["LANE_MAPS", "LifecycleSensor", "SensorLimits"]
+__all__ = ["LANE_MAPS", "LifecycleSensor", "SensorLimits", "configure_process"]
 
 #: The ring buffer of each lane, in the order of the lanes.
 LANE_MAPS = ("lifecycle", "verdicts", "policy_events")
@@ -30,7 +30,10 @@ _PROGRAMS = (
     (c.EVENT_EXEC, "process_exec"),
     (c.EVENT_EXIT, "process_exit"),
 )
-_SHARED_MAPS = (*LANE_MAPS, "processes", "sequences", "losses", "loss_sources")
+_SHARED_MAPS = (
+    *LANE_MAPS,
+    *("processes", "sequences", "losses", "loss_sources", "stand_ins"),
+)
 #: Paths, terminal and cgroup of an exec record: EXEC_PATHS_MAX of process.bpf.c.
 _PATHS_BYTES = 3 * c.PATH_MAX_BYTES + 256 + c.TTY_MAX_BYTES + c.CGROUP_MAX_BYTES + 16
 
@@ -48,6 +51,8 @@ class SensorLimits:
 class LifecycleSensor:
     """process.bpf.o and iter.bpf.o in the kernel. A context manager; for one thread.
 
+    Where tracepoints can be preempted process.bpf.o is there twice (see its head).
+
     Raises:
         VerifierError, UnsupportedError, KernelError: nothing stays loaded then.
     """
@@ -57,13 +62,17 @@ class LifecycleSensor:
         self._undo = contextlib.ExitStack()
         with contextlib.ExitStack() as undo:
             self._process = self._open("process", undo)
-            self._configure(limits)
+            configure_process(self._process, limits)
             self._process.load()
-            self._iterator = self._open("iter", undo)
-            for name in _SHARED_MAPS:
-                self._iterator.maps[name].reuse(self._process.maps[name])
-            self._iterator.load()
             maps = self._process.maps
+            self._stand_in = None
+            if has_preemptible_tracepoints():
+                self._stand_in = self._open("process", undo)
+                configure_process(self._stand_in, limits)
+                self._stand_in.set_constant("is_stand_in", 1)
+                self._load_beside(self._stand_in)
+            self._iterator = self._open("iter", undo)
+            self._load_beside(self._iterator)
             self.rings = tuple(
                 undo.enter_context(RingBuffer(maps[name])) for name in LANE_MAPS
             )
@@ -71,14 +80,15 @@ class LifecycleSensor:
         self.losses = LossCounters(
             maps["losses"],
             maps["loss_sources"],
-            [(kind, self._process.programs[name]) for kind, name in _PROGRAMS],
+            maps["stand_ins"],
+            [(kind, self._copies(name)) for kind, name in _PROGRAMS],
         )
         self._links: list[Link] = []
 
     @property
     def programs(self) -> list[Program]:
-        """The three programs on tracepoints."""
-        return [self._process.programs[name] for _, name in _PROGRAMS]
+        """The programs on tracepoints, stand-ins included."""
+        return [program for _, name in _PROGRAMS for program in self._copies(name)]
 
     def attach(self) -> None:
         """Start the live stream.
@@ -86,7 +96,8 @@ class LifecycleSensor:
         exit, exec, fork: who gets into the process table is seen to its end.
         """
         for _, name in reversed(_PROGRAMS):
-            self._links.append(self._process.programs[name].attach())
+            # the kernel runs them in this order: the stand-in has to come last
+            self._links += [program.attach() for program in self._copies(name)]
 
     def seed(self) -> bytes:
         """Enter the processes that live already; their task_image records."""
@@ -120,19 +131,29 @@ class LifecycleSensor:
     def _open(name: str, undo: contextlib.ExitStack) -> BpfObject:
         return undo.enter_context(BpfObject(read_object(name), name))
 
-    def _configure(self, limits: SensorLimits) -> None:
-        process = self._process
-        maps = process.maps
-        for name, size in zip(LANE_MAPS, limits.ring_bytes, strict=True):
-            maps[name].set_max_entries(size)
-        maps["processes"].set_max_entries(limits.process_entries)
-        process.set_constant("arguments_max", limits.arguments_bytes)
-        process.set_constant("environment_max", limits.environment_bytes)
-        scratch = maps["exec_scratch"]
-        scratch.set_max_entries(possible_cpus())
-        scratch.set_value_size(
-            c.EVENT_EXEC_SIZE
-            + _PATHS_BYTES
-            + limits.arguments_bytes
-            + limits.environment_bytes
-        )
+    def _copies(self, name: str) -> list[Program]:
+        objects = [self._process, *([self._stand_in] if self._stand_in else [])]
+        return [found.programs[name] for found in objects]
+
+    def _load_beside(self, added: BpfObject) -> None:
+        for name in _SHARED_MAPS:
+            added.maps[name].reuse(self._process.maps[name])
+        added.load()
+
+
+def configure_process(process: BpfObject, limits: SensorLimits) -> None:
+    """Give process.bpf.o its sizes, before it is loaded."""
+    maps = process.maps
+    for name, size in zip(LANE_MAPS, limits.ring_bytes, strict=True):
+        maps[name].set_max_entries(size)
+    maps["processes"].set_max_entries(limits.process_entries)
+    process.set_constant("arguments_max", limits.arguments_bytes)
+    process.set_constant("environment_max", limits.environment_bytes)
+    scratch = maps["exec_scratch"]
+    scratch.set_max_entries(possible_cpus())
+    scratch.set_value_size(
+        c.EVENT_EXEC_SIZE
+        + _PATHS_BYTES
+        + limits.arguments_bytes
+        + limits.environment_bytes
+    )

@@ -9,7 +9,7 @@ from tetragon_py.abi import _generated as c
 from tetragon_py.abi.record import LOSS_SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tetragon_py.libbpf import Map, Program
 
@@ -38,16 +38,23 @@ class LossCounters:
     Args:
         losses: Per-CPU counters by cause and type.
         sources: By whom; emptied at each look.
-        programs: Type of record -> the program that posts it.
+        stand_ins: Per-CPU counters by type: what a program's stand-in told.
+        programs: Type of record -> the program that posts it and its stand-in, if any.
     """
 
     def __init__(
-        self, losses: Map, sources: Map, programs: Iterable[tuple[int, Program]]
+        self,
+        losses: Map,
+        sources: Map,
+        stand_ins: Map,
+        programs: Iterable[tuple[int, Sequence[Program]]],
     ) -> None:
         self._losses = losses
         self._sources = sources
+        self._stand_ins = stand_ins
         self._programs = list(programs)
         self._seen: dict[tuple[int, int], int] = {}
+        self._not_run_seen: dict[int, int] = {}
 
     def read_new(self) -> list[Losses]:
         """What was lost since the last call, one entry per cause."""
@@ -70,11 +77,21 @@ class LossCounters:
         for cause in CAUSE_NAMES:
             for kind in TYPE_NAMES:
                 index = cause * c.EVENT_TYPE_COUNT + kind
-                values = self._losses.percpu_values(index.to_bytes(4, "little"))
-                totals[cause, kind] = sum(int.from_bytes(v, "little") for v in values)
-        for kind, program in self._programs:
-            totals[c.LOSS_NOT_RUN, kind] += program.info().recursion_misses
+                totals[cause, kind] = _sum(self._losses, index)
+        for kind, copies in self._programs:
+            totals[c.LOSS_NOT_RUN, kind] += self._not_run(kind, copies)
         return totals
+
+    def _not_run(self, kind: int, copies: Sequence[Program]) -> int:
+        """How many hits no copy ran for, at most: the kernel counts each copy alone."""
+        missed = [program.info().recursion_misses for program in copies]
+        told = _sum(self._stand_ins, kind)
+        # misses only grow: so may this, lest a loss be told twice
+        total = max(
+            min([missed[0] - told, *missed[1:]]), self._not_run_seen.get(kind, 0)
+        )
+        self._not_run_seen[kind] = total
+        return total
 
     def _take_sources(self) -> dict[int, dict[int, int]]:
         found: dict[int, dict[int, int]] = {}
@@ -84,3 +101,8 @@ class LossCounters:
             by_tgid = found.setdefault(cause, {})
             by_tgid[tgid] = by_tgid.get(tgid, 0) + int.from_bytes(value, "little")
         return found
+
+
+def _sum(counters: Map, index: int) -> int:
+    values = counters.percpu_values(index.to_bytes(4, "little"))
+    return sum(int.from_bytes(value, "little") for value in values)

@@ -13,6 +13,21 @@ from tetragon_py.abi.record import LOSS_SOURCE
 from tetragon_py.loader.losses import CAUSE_NAMES, TYPE_NAMES, LossCounters, Losses
 
 
+def program(misses: dict[int, int], kind: int) -> Any:
+    return SimpleNamespace(info=lambda: SimpleNamespace(recursion_misses=misses[kind]))
+
+
+class StandIns:
+    """What the second copies told, per type."""
+
+    def __init__(self) -> None:
+        self.told = dict.fromkeys(TYPE_NAMES, 0)
+
+    def percpu_values(self, key: bytes) -> list[bytes]:
+        told = self.told[int.from_bytes(key, "little")]
+        return [value.to_bytes(8, "little") for value in (told, 0)]
+
+
 class Kernel:
     """Both maps and the programs."""
 
@@ -20,6 +35,8 @@ class Kernel:
         self.counters: dict[int, list[int]] = {}
         self.sources: dict[bytes, bytes] = {}
         self.misses = dict.fromkeys(TYPE_NAMES, 0)
+        self.stand_in_misses = dict.fromkeys(TYPE_NAMES, 0)
+        self.stand_ins = StandIns()
 
     def percpu_values(self, key: bytes) -> list[bytes]:
         values = self.counters.get(int.from_bytes(key, "little"), [0, 0])
@@ -36,10 +53,9 @@ class Kernel:
         self.counters[cause * c.EVENT_TYPE_COUNT + kind] = list(counts)
         self.sources[key] = sum(counts).to_bytes(8, "little")
 
-    def program(self, kind: int) -> Any:
-        return SimpleNamespace(
-            info=lambda: SimpleNamespace(recursion_misses=self.misses[kind])
-        )
+    def programs(self, *, stand_in: bool) -> list[tuple[int, list[Any]]]:
+        copies = [self.misses, *([self.stand_in_misses] if stand_in else [])]
+        return [(kind, [program(copy, kind) for copy in copies]) for kind in TYPE_NAMES]
 
 
 @pytest.fixture
@@ -49,8 +65,8 @@ def kernel():
 
 @pytest.fixture
 def losses(kernel):
-    programs = [(kind, kernel.program(kind)) for kind in TYPE_NAMES]
-    return LossCounters(kernel, kernel, programs)
+    programs = kernel.programs(stand_in=False)
+    return LossCounters(kernel, kernel, kernel.stand_ins, programs)
 
 
 def test_every_cause_and_type_has_a_name():
@@ -96,4 +112,28 @@ def test_programs_that_did_not_run(kernel, losses):
     kernel.misses[c.EVENT_EXEC] = 4
 
     assert losses.read_new() == [Losses("not_run", {"exec": 4}, {})]
+    assert losses.read_new() == []
+
+
+@pytest.mark.parametrize(
+    ("missed", "told", "missed_by_stand_in", "lost"),
+    [
+        (4, 4, 0, 0),  # the stand-in told all
+        (4, 1, 9, 3),  # its own misses are mostly of hits that the first copy ran for
+        (4, 1, 2, 2),  # it ran for one of the others: not wanted, as that of a thread
+        (0, 0, 7, 0),
+    ],
+)
+def test_what_neither_copy_ran_for(kernel, missed, told, missed_by_stand_in, lost):
+    """Lost is what both copies missed: at most what either count leaves."""
+    programs = kernel.programs(stand_in=True)
+    losses = LossCounters(kernel, kernel, kernel.stand_ins, programs)
+    kernel.misses[c.EVENT_EXEC] = missed
+    kernel.stand_ins.told[c.EVENT_EXEC] = told
+    kernel.stand_in_misses[c.EVENT_EXEC] = missed_by_stand_in
+
+    assert losses.read_new() == (
+        [Losses("not_run", {"exec": lost}, {})] if lost else []
+    )
+    kernel.stand_ins.told[c.EVENT_EXEC] += 1  # counted before the miss is
     assert losses.read_new() == []

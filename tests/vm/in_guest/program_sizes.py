@@ -20,7 +20,7 @@ from tetragon_py.libbpf import BpfObject
 from tetragon_py.libbpf._libbpf import ffi
 from tetragon_py.libbpf.messages import take_messages
 from tetragon_py.loader import object_files
-from tetragon_py.loader.lifecycle import LifecycleSensor
+from tetragon_py.loader.lifecycle import configure_process
 from tetragon_py.loader.object_files import read_object
 from tetragon_py.settings import Settings
 
@@ -94,10 +94,9 @@ def _explain(object_name: str, program: str) -> None:
 # As the agent does, with all that can be switched on: the most that is verified.
 def _configure(object_name: str, opened: BpfObject) -> None:
     if object_name == "process":
-        sensor = LifecycleSensor.__new__(LifecycleSensor)
-        sensor._process = opened
         settings = Settings(enable_process_environment_variables=True)
-        sensor._configure(app._limits(settings))
+        configure_process(opened, app._limits(settings))
+        opened.set_constant("is_stand_in", 1)
 
 
 def _address(program: object) -> ctypes.c_void_p:
