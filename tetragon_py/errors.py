@@ -3,9 +3,11 @@
 
 * TetragonError
   * SettingsError         bad configuration or command line
+  * PolicyError           policies that cannot be put in force
   * KernelError           libbpf or a system call failed
     * VerifierError       the kernel's verifier rejected a program
     * UnsupportedError    this kernel cannot do what is asked
+  * LimitError            a policy set is larger than its tables
   * DecodeError           a record from the kernel is malformed
   * SinkError             an output cannot be opened or written
 
@@ -21,6 +23,8 @@ import os
 __all__ = [
     "DecodeError",
     "KernelError",
+    "LimitError",
+    "PolicyError",
     "SettingsError",
     "SinkError",
     "TetragonError",
@@ -44,6 +48,12 @@ class SettingsError(TetragonError):
         super().__init__(f"{source}: {message}" if source else message)
         self.source = source
         self.key = key
+
+
+class PolicyError(TetragonError):
+    """Policies are wrong, or this kernel cannot do what they ask: a line for each."""
+
+    exit_status = 2
 
 
 class KernelError(TetragonError):
@@ -85,6 +95,10 @@ class UnsupportedError(KernelError):
         )
         self.feature = feature
         self.since = since
+
+
+class LimitError(TetragonError):
+    """A policy set needs more room than a table has; nothing of it is in force."""
 
 
 class DecodeError(TetragonError):

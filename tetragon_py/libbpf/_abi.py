@@ -55,12 +55,14 @@ def _struct(name: str) -> list[str]:
     if end != ffi.sizeof(f"struct {name}"):
         raise SystemExit(f"struct {name}: hidden padding at the end")
     upper = name.upper()
-    listed = "".join(f'    "{field}",\n' for field in names)
+    listed = "\n" + "".join(f'    "{field}",\n' for field in names)
+    if len(names) == 1:
+        listed = f'"{names[0]}",'  # as the formatter has it
     offsets = "".join(f'    "{field}": {detail.offset},\n' for field, detail in fields)
     return [
         f'{upper}_FORMAT = "<{"".join(codes)}"',
         f"{upper}_SIZE = {end}",
-        f"{upper}_FIELDS = (\n{listed})",
+        f"{upper}_FIELDS = ({listed})",
         f"{upper}_OFFSETS = {{\n{offsets}}}",
         "",
     ]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The functions of libbpf (>= 1.1) that Python calls, as cffi reads them, in the order of libbpf.h
- * and bpf.h. The C compiler checks each against the real header. _shim.h has the rest.
+ * The functions of libbpf (>= 1.1) that Python calls, as cffi reads them, in the order of libbpf.h,
+ * bpf.h and btf.h. The C compiler checks each against the real header. _shim.h has the rest.
  */
 typedef unsigned char __u8;
 typedef unsigned short __u16;
@@ -31,6 +31,14 @@ int bpf_program__set_autoload(struct bpf_program *program, bool autoload);
 bool bpf_program__autoload(const struct bpf_program *program);
 int bpf_program__fd(const struct bpf_program *program);
 struct bpf_link *bpf_program__attach(const struct bpf_program *program);
+struct bpf_link *bpf_program__attach_kprobe(const struct bpf_program *program, bool retprobe,
+					    const char *function);
+struct bpf_link *bpf_program__attach_tracepoint(const struct bpf_program *program,
+						const char *category, const char *name);
+struct bpf_link *bpf_program__attach_raw_tracepoint(const struct bpf_program *program,
+						    const char *name);
+int bpf_program__set_attach_target(struct bpf_program *program, int attach_program_fd,
+				   const char *function);
 
 int bpf_link__fd(const struct bpf_link *link);
 int bpf_link__destroy(struct bpf_link *link);
@@ -42,6 +50,7 @@ __u32 bpf_map__value_size(const struct bpf_map *map);
 __u32 bpf_map__max_entries(const struct bpf_map *map);
 int bpf_map__set_max_entries(struct bpf_map *map, __u32 max_entries);
 int bpf_map__set_value_size(struct bpf_map *map, __u32 size);
+int bpf_map__set_autocreate(struct bpf_map *map, bool autocreate);
 int bpf_map__reuse_fd(struct bpf_map *map, int fd);
 void *bpf_map__initial_value(struct bpf_map *map, size_t *size);
 
@@ -53,3 +62,13 @@ int bpf_map_get_next_key(int fd, const void *key, void *next_key);
 int bpf_iter_create(int link_fd);
 int bpf_raw_tracepoint_open(const char *name, int program_fd);
 int bpf_enable_stats(int type);
+
+/* bpf/btf.h */
+struct btf;
+struct btf_type;
+
+struct btf *btf__parse_split(const char *path, struct btf *base_btf);
+void btf__free(struct btf *btf);
+__u32 btf__type_cnt(const struct btf *btf);
+const struct btf_type *btf__type_by_id(const struct btf *btf, __u32 id);
+const char *btf__str_by_offset(const struct btf *btf, __u32 offset);

@@ -10,6 +10,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <linux/perf_event.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- libbpf's messages: gathered here, taken by Python after the call ---- */
@@ -142,9 +144,31 @@ int tpy_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, vo
 	return bpf_map_lookup_batch(fd, in_batch, out_batch, keys, values, count, &options);
 }
 
+int tpy_map_update_batch(int fd, const void *keys, const void *values, __u32 *count)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, options);
+
+	return bpf_map_update_batch(fd, keys, values, count, &options);
+}
+
 int tpy_map_create(int type, __u32 key_size, __u32 value_size, __u32 max_entries)
 {
 	return bpf_map_create(type, NULL, key_size, value_size, max_entries, NULL);
+}
+
+/*
+ * Returns after an RCU grace period: no program that ran before still runs. membarrier(2) waits for
+ * one, but on a single CPU it need not; there two sleeps let every other task run.
+ */
+int tpy_wait_for_programs(void)
+{
+	struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
+
+	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		return -errno;
+	if (sysconf(_SC_NPROCESSORS_ONLN) == 1)
+		nanosleep(&pause, NULL);
+	return 0;
 }
 
 /* ---- programs and links, for probes and tests ---- */
@@ -235,6 +259,11 @@ __s32 tpy_btf_find(const char *name, int kind)
 	return kernel_btf ? btf__find_by_name_kind(kernel_btf, name, kind) : -ENOENT;
 }
 
+struct btf *tpy_btf_kernel(void)
+{
+	return kernel_btf;
+}
+
 /* The number of arguments of a kernel function, or -ENOENT. */
 int tpy_btf_function_arguments(const char *name)
 {
@@ -243,4 +272,95 @@ int tpy_btf_function_arguments(const char *name)
 	if (id < 0)
 		return id;
 	return btf_vlen(btf__type_by_id(kernel_btf, btf__type_by_id(kernel_btf, id)->type));
+}
+
+/* ---- names of BTF types: libbpf looks at one type after the other, up to 5 ms for each name ---- */
+
+struct tpy_names {
+	const struct btf *btf;
+	__u32 mask;
+	__u32 slots[]; /* numbers of types, by hash of their name; 0: free */
+};
+
+static __u32 hash_name(const char *name)
+{
+	__u32 hash = 2166136261U; /* FNV-1a */
+
+	while (*name)
+		hash = (hash ^ (__u8)*name++) * 16777619U;
+	return hash ^ hash >> 15;
+}
+
+static const char *type_name(const struct btf *btf, __u32 id)
+{
+	return btf__name_by_offset(btf, btf__type_by_id(btf, id)->name_off);
+}
+
+/* Of the types from number "first" on. Returns NULL without memory. */
+struct tpy_names *tpy_names_new(const struct btf *btf, __u32 first)
+{
+	__u32 end = btf__type_cnt(btf), room = 64, id, slot;
+	struct tpy_names *names;
+
+	while (room < (end - first) / 2 * 3) /* not all have a name */
+		room *= 2;
+	names = calloc(1, sizeof(*names) + room * sizeof(names->slots[0]));
+	if (!names)
+		return NULL;
+	names->btf = btf;
+	names->mask = room - 1;
+	for (id = first; id < end; id++) {
+		const char *name = type_name(btf, id);
+
+		if (!*name)
+			continue;
+		slot = hash_name(name) & names->mask;
+		while (names->slots[slot])
+			slot = (slot + 1) & names->mask;
+		names->slots[slot] = id;
+	}
+	return names;
+}
+
+void tpy_names_free(struct tpy_names *names)
+{
+	free(names);
+}
+
+/* The lowest number of a type of that name and kind, or -ENOENT. */
+__s32 tpy_names_find(const struct tpy_names *names, const char *name, int kind)
+{
+	__u32 slot = hash_name(name) & names->mask, id;
+
+	for (; (id = names->slots[slot]); slot = (slot + 1) & names->mask)
+		if (btf_kind(btf__type_by_id(names->btf, id)) == kind &&
+		    !strcmp(type_name(names->btf, id), name))
+			return (__s32)id;
+	return -ENOENT;
+}
+
+/*
+ * Writes the names of a kind that begin with "prefix", each with its NUL, as far as they fit.
+ * Returns the size that all would need.
+ */
+size_t tpy_btf_names(const struct btf *btf, __u32 first, int kind, const char *prefix, char *out,
+		     size_t size)
+{
+	size_t used = 0, length, begin = strlen(prefix);
+	__u32 end = btf__type_cnt(btf), id;
+
+	for (id = first; id < end; id++) {
+		const char *name;
+
+		if (btf_kind(btf__type_by_id(btf, id)) != kind)
+			continue;
+		name = type_name(btf, id);
+		if (strncmp(name, prefix, begin))
+			continue;
+		length = strlen(name) + 1;
+		if (used + length <= size)
+			memcpy(out + used, name, length);
+		used += length;
+	}
+	return used;
 }

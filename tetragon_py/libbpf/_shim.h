@@ -6,6 +6,7 @@
 #define TPY_SHIM_H
 
 #if !defined(TPY_CDEF) /* cffi has these from _cdef.h */
+#include <bpf/btf.h>
 #include <linux/types.h>
 #include <stddef.h>
 
@@ -20,7 +21,9 @@ int tpy_object_variable(struct bpf_object *object, const char *section, const ch
 int tpy_map_type(const struct bpf_map *map);
 int tpy_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, void *values,
 			 __u32 *count);
+int tpy_map_update_batch(int fd, const void *keys, const void *values, __u32 *count);
 int tpy_map_create(int type, __u32 key_size, __u32 value_size, __u32 max_entries);
+int tpy_wait_for_programs(void);
 int tpy_program_load(int type, int expected_attach_type, __u32 attach_btf_id, int attach_btf_fd,
 		     const void *instructions, size_t count, __u32 flags, char *log,
 		     __u32 log_size);
@@ -43,6 +46,15 @@ int tpy_perf_event(int type, __u64 config, const char *name, __u64 offset, int p
 int tpy_btf_load_kernel(void);
 __s32 tpy_btf_find(const char *name, int kind);
 int tpy_btf_function_arguments(const char *name);
+struct btf *tpy_btf_kernel(void);
+
+/* names of BTF types */
+struct tpy_names;
+struct tpy_names *tpy_names_new(const struct btf *btf, __u32 first);
+void tpy_names_free(struct tpy_names *names);
+__s32 tpy_names_find(const struct tpy_names *names, const char *name, int kind);
+size_t tpy_btf_names(const struct btf *btf, __u32 first, int kind, const char *prefix, char *out,
+		     size_t size);
 
 /* libbpf's messages */
 void tpy_log_start(void);

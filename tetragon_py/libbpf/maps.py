@@ -8,6 +8,7 @@ bytes (`percpu_values` takes them apart).
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
 from tetragon_py.errors import KernelError
@@ -16,12 +17,14 @@ from tetragon_py.libbpf._libbpf import ffi, lib
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ANY", "NOEXIST", "Map", "possible_cpus"]
+__all__ = ["ANY", "NOEXIST", "Map", "can_create", "possible_cpus"]
 
 ANY = 0  # BPF_ANY
 NOEXIST = 1  # BPF_NOEXIST
 #: enum bpf_map_type: PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
 _PERCPU_TYPES = frozenset({5, 6, 10})
+#: The kernel's own: this type of map has no batches.
+_ENOTSUPP = 524
 #: Entries per BPF_MAP_LOOKUP_BATCH call.
 _BATCH = 4096
 
@@ -32,6 +35,15 @@ def possible_cpus() -> int:
     if count < 0:
         raise KernelError("libbpf_num_possible_cpus", -count)
     return count
+
+
+def can_create(kind: int, key_size: int, value_size: int) -> bool:
+    """Whether this kernel has maps of this type (enum bpf_map_type) and sizes."""
+    fd = lib.tpy_map_create(kind, key_size, value_size, 1)
+    if fd < 0:
+        return False
+    os.close(fd)
+    return True
 
 
 class Map:
@@ -95,6 +107,37 @@ class Map:
             lib.bpf_map_update_elem(self.fd, self._key(key), pointer, flags),
             "update_elem",
         )
+
+    def update_many(self, keys: bytes, values: bytes) -> None:
+        """Write entries that lie one behind the other, all or up to the error.
+
+        One system call where the kernel has batches for this type of map (not for LPM
+        tries before 5.13), else one for each.
+        """
+        count = len(keys) // self.key_size
+        if count * self.key_size != len(keys) or count * self.value_size != len(values):
+            raise KernelError(f"update {self.name}", errno.EINVAL, "sizes of entries")
+        if not count:
+            return
+        written = ffi.new("__u32 *", count)
+        result = lib.tpy_map_update_batch(
+            self.fd,
+            ffi.from_buffer("char[]", keys),
+            ffi.from_buffer("char[]", values),
+            written,
+        )
+        if result != -_ENOTSUPP:
+            self._check(result, "update_batch")
+            return
+        step, size = self.key_size, self.value_size
+        for i in range(count):
+            self.update(
+                keys[i * step : (i + 1) * step], values[i * size : (i + 1) * size]
+            )
+
+    def skip(self) -> None:
+        """Do not create it with its object: no program that is loaded uses it."""
+        self._check(lib.bpf_map__set_autocreate(self._pointer, False), "set_autocreate")
 
     def delete(self, key: bytes) -> bool:
         """Remove one entry; False if there was none."""

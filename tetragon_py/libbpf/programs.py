@@ -10,7 +10,7 @@ from tetragon_py.errors import KernelError
 from tetragon_py.libbpf._libbpf import ffi, lib
 from tetragon_py.libbpf.messages import load_error
 
-__all__ = ["Link", "Program", "ProgramInfo"]
+__all__ = ["Link", "Program", "ProgramInfo", "wait_for_programs"]
 
 
 class ProgramInfo(NamedTuple):
@@ -26,6 +26,13 @@ class ProgramInfo(NamedTuple):
     verified_instructions: int
     id: int
     tag: int
+
+
+def wait_for_programs() -> None:
+    """Return when no program still runs that ran before (an RCU grace period)."""
+    result = lib.tpy_wait_for_programs()
+    if result < 0:
+        raise KernelError("membarrier", -result)
 
 
 class Link:
@@ -86,11 +93,38 @@ class Program:
         if result < 0:
             raise KernelError(f"set autoload of {self.name}", -result)
 
+    def set_target(self, function: str) -> None:
+        """Name the kernel function or LSM hook of a tracing program, before load."""
+        result = lib.bpf_program__set_attach_target(self._pointer, 0, function.encode())
+        if result < 0:
+            raise load_error(f"find {function} for {self.name}", -result)
+
     def attach(self) -> Link:
         """Attach to the hook that the section names."""
-        pointer = lib.bpf_program__attach(self._pointer)
+        return self._link(lib.bpf_program__attach(self._pointer), self.section)
+
+    def attach_kprobe(self, function: str, *, at_return: bool) -> Link:
+        """Attach to the entry or the return of a kernel function."""
+        pointer = lib.bpf_program__attach_kprobe(
+            self._pointer, at_return, function.encode()
+        )
+        return self._link(pointer, function)
+
+    def attach_tracepoint(self, subsystem: str, event: str) -> Link:
+        """Attach to a perf tracepoint; needs tracefs."""
+        pointer = lib.bpf_program__attach_tracepoint(
+            self._pointer, subsystem.encode(), event.encode()
+        )
+        return self._link(pointer, f"{subsystem}/{event}")
+
+    def attach_raw_tracepoint(self, name: str) -> Link:
+        """Attach to a raw tracepoint."""
+        pointer = lib.bpf_program__attach_raw_tracepoint(self._pointer, name.encode())
+        return self._link(pointer, name)
+
+    def _link(self, pointer: object, hook: str) -> Link:
         if pointer == ffi.NULL:
-            raise load_error(f"attach {self.name} to {self.section}", ffi.errno)
+            raise load_error(f"attach {self.name} to {hook}", ffi.errno)
         return Link(pointer)
 
     def info(self) -> ProgramInfo:
