@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What filters compare with: text in, typed values out."""
