@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 #include "abi/event.h"
 #include "abi/process.h"
+#include "abi/policy.h"
 #include "abi/stats.h"
 
 #define RING(name)                                                                                 \
@@ -69,9 +70,11 @@ struct path_walk {
 	__u64 mount;	   /* that it is on */
 	__u64 root_dentry; /* where to stop */
 	__u64 root_mount;
-	__u32 start;			 /* of the text so far: counts down from PATH_MAX_BYTES */
-	__u32 flags;			 /* PATH_* */
-	char text[PATH_MAX_BYTES + 256]; /* Verifier: 256 more than start's mask can reach */
+	__u32 start; /* of the text so far: counts down from PATH_MAX_BYTES */
+	__u32 flags; /* PATH_* */
+	/* Verifier: 256 more than start's mask can reach. Behind the path is always a NUL. */
+	char text[PATH_MAX_BYTES + 256];
+	struct text_key key; /* work space of stage/binary.bpf.h */
 };
 
 struct {

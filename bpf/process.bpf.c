@@ -22,14 +22,11 @@
 #include "lib/compat.bpf.h"
 #include "lib/path.bpf.h"
 #include "lib/task.bpf.h"
+#include "stage/binary.bpf.h"
 #include "stage/emit.bpf.h"
 #include "stage/who.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#ifndef offsetof
-#define offsetof(type, member) __builtin_offsetof(type, member)
-#endif
 
 /* Set before load; the verifier sees constants. */
 const volatile __u32 arguments_max = ARGUMENTS_MAX_BYTES;
@@ -108,10 +105,11 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	entry.start_boottime_ns = event.process.start_boottime_ns;
 	entry.parent = event.parent;
 	entry.execs = child->self_exec_id;
+	read_pid_level(child, &pid);
+	inherit_classes(&entry, tgid, pid.number, event.parent.tgid);
 	/* Without an entry nobody can tell which of its threads goes last: the exit is lost. */
 	if (bpf_map_update_elem(&processes, &tgid, &entry, BPF_ANY))
 		count_loss(LOSS_TABLE_FULL, EVENT_EXIT, event.parent.tgid);
-	read_pid_level(child, &pid);
 	event.nspid = nspid_of(&pid);
 	if (child->nsproxy != parent->nsproxy || child->cred->user_ns != parent->cred->user_ns ||
 	    pid.namespace != parent->nsproxy->pid_ns_for_children->ns.inum ||
@@ -266,10 +264,13 @@ static __always_inline void enter_image(struct task_struct *task, struct event_e
 	entry.start_boottime_ns = event->header.boottime_ns;
 	entry.execs = task->self_exec_id;
 	entry.flags = PROCESS_EXECED;
+	if (old) /* stays for the part that classify_binary() does not replace */
+		__builtin_memcpy(entry.classes, old->classes, sizeof(entry.classes));
 	if (old && !(old->flags & PROCESS_EXECED)) {
 		entry.parent = old->parent;
 		event->flags |= EXEC_AFTER_FORK;
 	} else {
+		replace_parent_classes(&entry);
 		if (!old)
 			event->flags |= EXEC_PARENT_UNKNOWN;
 		entry.parent = key_of(task);
@@ -290,6 +291,7 @@ static __always_inline void append_paths(struct exec_record *record, struct task
 	if (!walk)
 		return;
 	resolve_path(walk, &file->f_path, &task->fs->root);
+	classify_binary(task->tgid);
 	image->executable_flags = walk->flags;
 	append_path(record, &image->lengths[IMAGE_EXECUTABLE], walk);
 	resolve_path(walk, &task->fs->pwd, &task->fs->root);
@@ -328,6 +330,7 @@ static __always_inline void append_image(struct exec_record *record, struct task
 	image->lengths[IMAGE_CGROUP] = length;
 	record->used += length;
 	record->event->image_bytes = record->used - offsetof(struct event_exec, image);
+	enter_rights(task->tgid, &image->credentials, &image->namespaces);
 }
 
 SEC("tp_btf/sched_process_exec")

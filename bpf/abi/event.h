@@ -29,7 +29,8 @@ enum event_type {
 	EVENT_FORK = 1,
 	EVENT_EXEC = 2,
 	EVENT_EXIT = 3,
-	EVENT_TYPE_COUNT = 4,
+	EVENT_HOOK = 4, /* see hook.h */
+	EVENT_TYPE_COUNT = 5,
 };
 
 struct event_header {

@@ -33,6 +33,28 @@ struct process_key {
 };
 ABI_SIZE(struct process_key, 16);
 
+/* What the policy set makes of a process, as numbers that its tables know (see policy.h). */
+struct process_class {
+	__u32 binary[4]; /* enum binary_class */
+	__u64 followed;	 /* bit: a set of binaries or pids that it or an ancestor is in */
+};
+ABI_SIZE(struct process_class, 24);
+
+/* Inode numbers of the namespaces' files, as in /proc/PID/ns; 0: this kernel has no such namespace. */
+struct namespaces {
+	__u32 uts;
+	__u32 ipc;
+	__u32 mnt;
+	__u32 pid;
+	__u32 pid_for_children;
+	__u32 net;
+	__u32 time;
+	__u32 time_for_children;
+	__u32 cgroup;
+	__u32 user;
+};
+ABI_SIZE(struct namespaces, 40);
+
 #define PROCESS_EXECED 0x1 /* has called exec since its fork */
 
 /* Value of the map "processes"; its key is the tgid. */
@@ -42,8 +64,11 @@ struct process_entry {
 	__u64 execs; /* of its task, as the kernel counts them: which image has been told */
 	__u32 flags; /* PROCESS_* */
 	__u32 _pad;
+	struct process_class classes[2]; /* of the generation with this lowest bit */
+	__u64 capabilities[3];		 /* enum capability_set, as they were at the exec */
+	struct namespaces namespaces;	 /* the same */
 };
-ABI_SIZE(struct process_entry, 40);
+ABI_SIZE(struct process_entry, 152);
 
 struct credentials {
 	__u32 uid;
@@ -63,20 +88,5 @@ struct credentials {
 	__u64 bounding;
 };
 ABI_SIZE(struct credentials, 80);
-
-/* Inode numbers of the namespaces' files, as in /proc/PID/ns; 0: this kernel has no such namespace. */
-struct namespaces {
-	__u32 uts;
-	__u32 ipc;
-	__u32 mnt;
-	__u32 pid;
-	__u32 pid_for_children;
-	__u32 net;
-	__u32 time;
-	__u32 time_for_children;
-	__u32 cgroup;
-	__u32 user;
-};
-ABI_SIZE(struct namespaces, 40);
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef TPY_ABI_STATS_H
 #define TPY_ABI_STATS_H
 
-#include "event.h"
+#include "policy.h"
 
 enum loss_cause {
 	LOSS_RING_FULL = 0,  /* no room in the ring buffer */
@@ -21,7 +21,7 @@ enum loss_cause {
  */
 
 /* The per-CPU array "losses" has LOSS_CAUSE_COUNT * EVENT_TYPE_COUNT counters (__u64). */
-#define LOSS_INDEX_COUNT 16
+#define LOSS_INDEX_COUNT 32
 
 /* Key of the LRU hash "loss_sources": whose doing it was. Its value counts (__u64). */
 struct loss_source {

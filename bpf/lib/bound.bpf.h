@@ -6,6 +6,10 @@
 #ifndef TPY_BOUND_BPF_H
 #define TPY_BOUND_BPF_H
 
+/* libbpf's own is no constant expression. */
+#undef offsetof
+#define offsetof(type, member) __builtin_offsetof(type, member)
+
 /*
  * Verifier: the compiler may check one register and index with another copy of it. This keeps
  * "x" in one register between check and use.
@@ -20,6 +24,22 @@
 		KEEP(__index);                                                                     \
 		__index &= (size) - 1;                                                             \
 		__index;                                                                           \
+	})
+
+/*
+ * Whether a 64-bit "x" is below "low" or above "high". Verifier: the compiler would make one
+ * comparison of both, from which older kernels learn nothing.
+ */
+#define IS_OUTSIDE(x, low, high)                                                                   \
+	({                                                                                         \
+		bool __outside = true;                                                             \
+		KEEP(x);                                                                           \
+		if ((x) >= (low)) {                                                                \
+			KEEP(x);                                                                   \
+			if ((x) <= (high))                                                         \
+				__outside = false;                                                 \
+		}                                                                                  \
+		__outside;                                                                         \
 	})
 
 /* min(length, max) in a form that the verifier follows: one 64-bit register, an upper bound. */

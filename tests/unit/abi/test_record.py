@@ -22,6 +22,15 @@ RECORDS = {
     "event_exit": (record.EVENT_EXIT, ("header", "process")),
     "task_image": (record.TASK_IMAGE, ("process", "parent")),
     "loss_source": (record.LOSS_SOURCE, ()),
+    "event_hook": (record.EVENT_HOOK, ("header", "process")),
+    "hook_match": (record.HOOK_MATCH, ()),
+    "argument_buffer": (record.ARGUMENT_BUFFER, ()),
+    "argument_path": (record.ARGUMENT_PATH, ()),
+    "argument_sock": (record.ARGUMENT_SOCK, ()),
+    "argument_user_namespace": (record.ARGUMENT_USER_NAMESPACE, ()),
+    "argument_module": (record.ARGUMENT_MODULE, ()),
+    "argument_bpf": (record.ARGUMENT_BPF, ()),
+    "argument_perf_event": (record.ARGUMENT_PERF_EVENT, ()),
 }
 
 
@@ -39,6 +48,11 @@ def fill(pointer, opened, seed: int = 1) -> list[object]:
                 values.append(bytes(ffi.buffer(nested)))
         elif kind == "array":
             member = getattr(pointer, name)
+            if detail.type.item.kind == "struct":
+                for i in range(len(member)):
+                    fill(ffi.addressof(member, i), (), seed + i)
+                values.append(bytes(ffi.buffer(member)))
+                continue
             for i in range(len(member)):
                 member[i] = seed + i
             is_text = detail.type.item.cname == "unsigned char"
