@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One policy, compiled by itself: an entry for each of its hooks and attach points.
+
+Entries know nothing of other policies; points.py puts those of one point together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tetragon_py.compiler.capture.arguments import (
+    Captured,
+    capture_argument,
+    capture_data,
+    capture_return,
+)
+from tetragon_py.compiler.capture.surface import Surface
+from tetragon_py.compiler.hooks import Lists, attach_points
+from tetragon_py.compiler.selectors.actions import ActionPlan, compile_actions
+from tetragon_py.compiler.selectors.arguments import FilterContext
+from tetragon_py.compiler.selectors.conditions import Conditions
+from tetragon_py.compiler.selectors.filters import CapturedHook, compile_filters
+from tetragon_py.policy.diagnostic import (
+    Finding,
+    Path,
+    PolicyValueError,
+    error,
+    format_path,
+    warning,
+)
+from tetragon_py.policy.model.hooks import ReturningHook
+from tetragon_py.policy.model.options import OnReadError
+from tetragon_py.policy.model.policy import Policy, PolicyKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tetragon_py.compiler.plan import ArgumentPlan, AttachPoint
+    from tetragon_py.compiler.target import Target
+    from tetragon_py.policy.model.arguments import Argument
+    from tetragon_py.policy.model.hooks import Hook
+    from tetragon_py.policy.model.options import PolicyOptions
+    from tetragon_py.policy.model.selectors import Selector
+
+__all__ = ["HookEntry", "SelectorEntry", "compile_entries"]
+
+_CANNOT_RUN = "cannot run in this release"
+_WORKLOADS = {
+    "pod_selector": "podSelector",
+    "container_selector": "containerSelector",
+    "host_selector": "hostSelector",
+    "node_selector": "nodeSelector",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorEntry:
+    """One selector; `denies`: it matches what cannot be read."""
+
+    number: int
+    label: str
+    conditions: Conditions
+    actions: ActionPlan
+    denies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HookEntry:
+    """A hook of a policy at one attach point.
+
+    Attributes:
+        policy: The policy's name.
+        path: Of the hook in the policy.
+        point: Where it attaches.
+        args: What its event shows, in the order of the policy.
+        data: The same of `data`.
+        returned: Of `returnArg`.
+        tells_return: The event comes when the function returns.
+        selectors: At least one.
+    """
+
+    policy: str
+    path: Path
+    point: AttachPoint
+    args: tuple[ArgumentPlan, ...]
+    data: tuple[ArgumentPlan, ...]
+    returned: ArgumentPlan | None
+    tells_return: bool
+    selectors: tuple[SelectorEntry, ...]
+
+    @property
+    def arguments(self) -> list[ArgumentPlan]:
+        """All that is captured for it, each once."""
+        returned = () if self.returned is None else (self.returned,)
+        return list(dict.fromkeys((*self.args, *self.data, *returned)))
+
+    @property
+    def place(self) -> str:
+        """The path as text."""
+        return format_path(self.path)
+
+
+def compile_entries(
+    policy: Policy, target: Target
+) -> tuple[list[HookEntry], list[Finding]]:
+    """Return the entries of a policy, and what is to be said about it.
+
+    With an error among the findings the entries are of no use.
+    """
+    compiler = _Compiler(policy, target)
+    compiler.policy()
+    # Lists are shared by hooks, and hooks by points: the same is said once.
+    return compiler.entries, list(dict.fromkeys(compiler.found))
+
+
+class _Compiler:
+    def __init__(self, policy: Policy, target: Target) -> None:
+        self.entries: list[HookEntry] = []
+        self.found: list[Finding] = []
+        self._policy = policy
+        self._target = target
+        self._context = FilterContext(Lists.of(policy.spec.lists), target)
+
+    def policy(self) -> None:
+        spec = self._policy.spec
+        if self._policy.kind is PolicyKind.NAMESPACED:
+            text = f"a namespaced policy {_CANNOT_RUN}"
+            self.found.append(error(("kind",), text, "it needs Kubernetes"))
+        if spec.loader:
+            text = f"loader events {_CANNOT_RUN}"
+            self.found.append(error(("spec", "loader"), text))
+        for name, key in _WORKLOADS.items():
+            if getattr(spec, name) is not None:
+                text = f"{key} {_CANNOT_RUN}: workloads are not told apart"
+                self.found.append(error(("spec", key), text))
+        options = self._policy.options
+        for section, index, hook in self._policy.hooks():
+            path: Path = ("spec", section.value, index)
+            lists = self._context.lists
+            for point in attach_points(hook, path, lists, self._target, self.found):
+                self._hook(hook, path, point, options)
+
+    def _hook(
+        self, hook: Hook, path: Path, point: AttachPoint, options: PolicyOptions
+    ) -> None:
+        surface = Surface.of(point, self._target)
+        captured = self._capture(hook, path, surface)
+        tells_return = isinstance(hook, ReturningHook) and hook.return_
+        selectors: Sequence[Selector | None] = hook.selectors or (None,)
+        self.entries.append(
+            HookEntry(
+                policy=self._policy.name,
+                path=path,
+                point=point,
+                args=_plans(captured.args),
+                data=_plans(captured.data),
+                returned=captured.returned.plan if captured.returned else None,
+                tells_return=tells_return,
+                selectors=tuple(
+                    self._selector(number, selector, path, captured, options)
+                    for number, selector in enumerate(selectors)
+                ),
+            )
+        )
+
+    def _capture(self, hook: Hook, path: Path, surface: Surface) -> CapturedHook:
+        args = tuple(
+            self._one(capture_argument, argument, (*path, "args", index), surface)
+            for index, argument in enumerate(hook.args)
+        )
+        if not isinstance(hook, ReturningHook):
+            return CapturedHook(hook, args)
+        data = tuple(
+            self._one(capture_data, argument, (*path, "data", index), surface)
+            for index, argument in enumerate(hook.data)
+        )
+        returned = None
+        if hook.return_ and hook.return_arg:
+            place = (*path, "returnArg")
+            returned = self._one(capture_return, hook.return_arg, place, surface)
+        return CapturedHook(hook, args, data, returned)
+
+    def _one(
+        self,
+        capture: Callable[[Argument, Surface], Captured],
+        argument: Argument,
+        path: Path,
+        surface: Surface,
+    ) -> Captured | None:
+        try:
+            captured = capture(argument, surface)
+        except PolicyValueError as problem:
+            self.found.append(error(path, problem.message, problem.hint))
+            return None
+        if captured.warning:
+            self.found.append(warning(path, captured.warning))
+        return captured
+
+    def _selector(
+        self,
+        number: int,
+        selector: Selector | None,
+        path: Path,
+        captured: CapturedHook,
+        options: PolicyOptions,
+    ) -> SelectorEntry:
+        place = (*path, "selectors", number)
+        conditions = Conditions()
+        if selector is not None:
+            conditions = compile_filters(
+                selector, place, captured, self._context, self.found
+            )
+        actions = compile_actions(
+            selector, place, captured, options.policy_mode, self.found
+        )
+        return SelectorEntry(
+            number=number,
+            label=(selector.label or "") if selector else "",
+            conditions=conditions,
+            actions=actions,
+            denies=actions.is_enforcing and options.on_read_error is OnReadError.DENY,
+        )
+
+
+def _plans(captured: Sequence[Captured | None]) -> tuple[ArgumentPlan, ...]:
+    return tuple(c.plan for c in captured if c is not None and c.plan is not None)
