@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tetragon_py.abi import _generated as c
+from tetragon_py.decode.hook import decode_hook
 from tetragon_py.decode.process import decode_exec, decode_exit, decode_fork
 from tetragon_py.encode.arguments import SHOWN_ARGUMENTS_BYTES
+from tetragon_py.events.hook import HookNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tetragon_py.enrich.process_cache import ProcessCache
     from tetragon_py.events.agent import LossEvent
+    from tetragon_py.events.hook import HookEvent
     from tetragon_py.events.process import ExecEvent, ExitEvent, Process
     from tetragon_py.export.line_sink import LineSink
 
@@ -33,6 +36,11 @@ class Encoder(Protocol):
 
     def exit_line(self, process: Process, event: ExitEvent) -> bytes:
         """A process has ended."""
+
+    def hook_lines(
+        self, process: Process, event: HookEvent, names: HookNames, /
+    ) -> list[bytes]:
+        """Policies wanted a hit: one line for each of them."""
 
     def loss_line(self, event: LossEvent) -> bytes:
         """Records were lost."""
@@ -74,6 +82,8 @@ class Pipeline:
         cache: Knows the processes.
         outputs: At least one.
         on_error: Told of each record that failed, with the exception.
+        names: What the numbers of hooks and policies stand for; whoever loads policies
+            fills it.
     """
 
     def __init__(
@@ -81,8 +91,10 @@ class Pipeline:
         cache: ProcessCache,
         outputs: list[Output],
         on_error: Callable[[Exception], None],
+        names: HookNames | None = None,
     ) -> None:
         self.cache = cache
+        self.names = HookNames() if names is None else names
         self.outputs = outputs
         self.event_counts = [0] * c.EVENT_TYPE_COUNT
         self.failed_count = 0
@@ -92,11 +104,17 @@ class Pipeline:
             (output.lines.append, output.encoder.exec_line, output.encoder.exit_line)
             for output in outputs
         ]
+        self._hook_lines = [
+            (output.lines.extend, output.encoder.hook_lines) for output in outputs
+        ]
+        # what the cache makes of a key that it does not know is the same everywhere
+        self._process_of = cache._parent  # noqa: SLF001
         self._handlers: list[Callable[[bytes, int], None]] = [
             self._malformed,
             self._fork,
             self._exec,
             self._exit,
+            self._hook,
         ]
 
     def run(self, data: memoryview, index: memoryview, lane: int) -> None:
@@ -162,6 +180,12 @@ class Pipeline:
         process = self.cache.exit(event)
         for append, _, exit_line in self._lines:
             append(exit_line(process, event))
+
+    def _hook(self, data: bytes, offset: int) -> None:
+        event = decode_hook(data, offset)
+        process = self._process_of(event.process)
+        for extend, hook_lines in self._hook_lines:
+            extend(hook_lines(process, event, self.names))
 
     def _malformed(self, data: bytes, offset: int) -> None:
         raise ValueError(f"record at {offset} has no type")

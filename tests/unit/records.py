@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.abi import record
+from tetragon_py.decode.hook import decode_hook
 from tetragon_py.events.process import (
     CgroupInfo,
     Credentials,
@@ -19,6 +20,11 @@ from tetragon_py.events.process import (
     Process,
     ProcessKey,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tetragon_py.events.hook import HookEvent
 
 NO_CREDENTIALS = Credentials(*[0] * 15)
 HOST = Namespaces(*range(4026531000, 4026531010))
@@ -120,6 +126,124 @@ def exit_record(process: ProcessKey = CHILD, status: int = 0, tid: int = 42) -> 
     return record.EVENT_EXIT.pack(
         *header(record.EVENT_EXIT.size, c.EVENT_EXIT), *process, status, tid
     )
+
+
+def argument(
+    kind: int,
+    data: bytes = b"",
+    *,
+    slot: int = 0,
+    flags: int = 0,
+    depth: int = 0,
+    error: int = 0,
+) -> bytes:
+    """A captured argument; `error` instead of data."""
+    head = record.ARGUMENT_HEAD.pack(
+        slot | kind << 8 | flags << 16 | depth << 24, -error if error else len(data)
+    )
+    return head if error else head + data + bytes(8 - len(data) % 8)
+
+
+def number(kind: int, value: int, slot: int = 0) -> bytes:
+    """An argument of a type whose values are integers."""
+    return argument(kind, (value % (1 << 64)).to_bytes(8, "little"), slot=slot)
+
+
+def match_bytes(
+    policy: int = 5,
+    selector: int = 0,
+    actions: int = c.ACTION_POST,
+    done: int | None = None,
+    error: int = 0,
+) -> bytes:
+    """A hook_match; all that was asked for is done unless `done` says otherwise."""
+    return record.HOOK_MATCH.pack(
+        policy, selector, actions, actions if done is None else done, error
+    )
+
+
+def hook_record(
+    arguments: Sequence[bytes] = (),
+    matches: Sequence[bytes] = (match_bytes(),),
+    *,
+    process: ProcessKey = CHILD,
+    **changes: int,
+) -> bytes:
+    """An event_hook of hook 9 by thread 43; `changes` of its numbers."""
+    body = b"".join((*arguments, *matches))
+    numbers = {
+        "size": record.EVENT_HOOK.size + len(body),
+        "tid": 43,
+        "hook": 9,
+        "generation": 2,
+        "match_count": len(matches),
+        "argument_count": len(arguments),
+        "flags": 0,
+        "entry_ns": 0,
+    }
+    assert changes.keys() <= numbers.keys(), changes
+    size, *others = (numbers | changes).values()
+    head = record.EVENT_HOOK.pack(
+        *header(size, c.EVENT_HOOK, c.LANE_POLICY), *process, *others
+    )
+    return head + body
+
+
+def path_argument(
+    path: bytes = b"/etc/passwd",
+    kind: int = c.ARGUMENT_FILE,
+    slot: int = 0,
+    **changes: int,
+) -> bytes:
+    """A regular file rw-r--r--, opened for reading."""
+    numbers = {
+        "inode": 77,
+        "device": 8 << 20 | 1,
+        "mode": 0o100644,
+        "open_flags": 0,
+        "flags": 0,
+    }
+    assert changes.keys() <= numbers.keys(), changes
+    packed = record.ARGUMENT_PATH.pack(*(numbers | changes).values())
+    return argument(kind, packed + path, slot=slot)
+
+
+def sock_argument(
+    kind: int = c.ARGUMENT_SOCK,
+    slot: int = 0,
+    name: bytes = b"",
+    **changes: int | bytes,
+) -> bytes:
+    """A connected TCP socket over IPv4."""
+    numbers: dict[str, int | bytes] = {
+        "cookie": 1 << 63,
+        "family": 2,
+        "protocol": 6,
+        "type": 1,
+        "state": 1,
+        "source_port": 4321,
+        "destination_port": 443,
+        "mark": 0,
+        "priority": 0,
+        "hash": 0,
+        "length": 0,
+        "security_path_length": 0,
+        "security_path_original_length": 0,
+        "source_address": bytes([10, 0, 0, 1]),
+        "destination_address": bytes([1, 1, 1, 1]),
+    }
+    assert changes.keys() <= numbers.keys(), changes
+    packed = record.ARGUMENT_SOCK.pack(*(numbers | changes).values())
+    return argument(kind, packed + name, slot=slot)
+
+
+def hook_event(
+    arguments: Sequence[bytes] = (),
+    matches: Sequence[bytes] = (match_bytes(),),
+    **changes: Any,
+) -> HookEvent:
+    """The event of such a record."""
+    return decode_hook(hook_record(arguments, matches, **changes), 0)
 
 
 def image_record(

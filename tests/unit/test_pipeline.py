@@ -7,6 +7,7 @@ each encoder. TETRAGON_TEST_UPDATE=1 writes them again.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from tests.unit.records import (
     exec_record,
     exit_record,
     fork_record,
+    hook_record,
+    match_bytes,
+    number,
+    path_argument,
 )
 from tetragon_py.abi import _generated as c
 from tetragon_py.abi.record import INDEX
@@ -30,6 +35,7 @@ from tetragon_py.encode.timestamp import Timestamps
 from tetragon_py.enrich.process_cache import ProcessCache
 from tetragon_py.errors import DecodeError
 from tetragon_py.events.agent import LossEvent
+from tetragon_py.events.hook import HookNames, HookTexts, PolicyTexts
 from tetragon_py.events.process import Credentials, ProcessKey
 from tetragon_py.pipeline import Output, Pipeline
 
@@ -38,6 +44,7 @@ KINDS = {
     "fork": (c.EVENT_FORK, fork_record()),
     "exec": (c.EVENT_EXEC, exec_record({"filename": b"/bin/true"})),
     "exit": (c.EVENT_EXIT, exit_record()),
+    "hook": (c.EVENT_HOOK, hook_record([path_argument()], [match_bytes(5)])),
 }
 
 
@@ -69,6 +76,9 @@ class Words:
     def exit_line(self, process, event):
         return b"exit %d\n" % process.key.tgid
 
+    def hook_lines(self, process, event, names):
+        return [b"hook %d\n" % process.key.tgid for _ in event.matches]
+
     def loss_line(self, event):
         return b"loss %d\n" % event.total
 
@@ -76,14 +86,16 @@ class Words:
 class Bench:
     """A pipeline with two outputs, and what it told about errors."""
 
-    def __init__(self, *encoders) -> None:
+    def __init__(self, *encoders, names: HookNames | None = None) -> None:
         self.sinks = [Sink() for _ in encoders]
         self.errors: list[Exception] = []
         outputs = [
             Output(encoder, sink)  # type: ignore[arg-type] # a fake
             for encoder, sink in zip(encoders, self.sinks, strict=True)
         ]
-        self.pipeline = Pipeline(ProcessCache("node"), outputs, self.errors.append)
+        self.pipeline = Pipeline(
+            ProcessCache("node"), outputs, self.errors.append, names
+        )
 
     def run(self, *records: tuple[int, bytes], lane: int = c.LANE_LIFECYCLE) -> None:
         data, index = batch(*records)
@@ -131,7 +143,7 @@ def test_events_are_counted_by_type():
     bench = Bench(Words())
     bench.run(KINDS["fork"], KINDS["exec"], KINDS["exec"], KINDS["exit"])
 
-    assert bench.pipeline.event_counts == [0, 1, 2, 1]
+    assert bench.pipeline.event_counts == [0, 1, 2, 1, 0]
     assert bench.pipeline.failed_count == 0
 
 
@@ -143,7 +155,7 @@ def test_unknown_type_is_counted_not_raised(kind):
 
     assert bench.sinks[0].lines == [b"exec 42\n", b"exit 42\n"]
     assert bench.pipeline.failed_count == 1
-    assert bench.pipeline.event_counts == [0, 0, 1, 1]
+    assert bench.pipeline.event_counts == [0, 0, 1, 1, 0]
     assert len(bench.errors) == 1
 
 
@@ -191,7 +203,76 @@ def test_nothing_is_raised_out_of_the_pipeline(records):
 
     assert sum(counts) + bench.pipeline.failed_count == len(records)
     assert len(bench.errors) == bench.pipeline.failed_count
-    assert len(bench.sinks[0].lines) == counts[c.EVENT_EXEC] + counts[c.EVENT_EXIT]
+    hooks = [line for line in bench.sinks[0].lines if line.startswith(b"hook")]
+    others = len(bench.sinks[0].lines) - len(hooks)
+    assert others == counts[c.EVENT_EXEC] + counts[c.EVENT_EXIT]
+    assert len(hooks) >= counts[c.EVENT_HOOK]
+
+
+def test_a_hit_is_one_line_per_policy():
+    """Each output gets all lines of a hit, in the order of its policies."""
+    bench = Bench(Words(), Words())
+    matches = [match_bytes(5), match_bytes(6)]
+    bench.run(KINDS["exec"], (c.EVENT_HOOK, hook_record([], matches)), KINDS["exit"])
+
+    assert bench.pipeline.event_counts == [0, 0, 1, 1, 1]
+    for sink in bench.sinks:
+        assert sink.writes == [(b"exec 42\nhook 42\nhook 42\nexit 42\n", 4, False)]
+
+
+def told_hits(*records, names=None, **changes):
+    """The hit of `changes` as JSON, after the records, and the pipeline's cache."""
+    bench = Bench(JsonEncoder("node", Timestamps(), HOST, JsonOptions()), names=names)
+    arguments = [number(c.ARGUMENT_INT32, 3)]
+    bench.run(*records, (c.EVENT_HOOK, hook_record(arguments, **changes)))
+    assert bench.errors == []
+    return json.loads(bench.sinks[0].lines[-1]), bench.pipeline.cache
+
+
+def test_a_hit_has_its_process():
+    """The process of the record's key, also if it has not called exec or is gone."""
+    for records in (
+        [KINDS["exec"]],
+        [KINDS["exec"], KINDS["exit"]],
+        [KINDS["fork"]],
+    ):
+        told, cache = told_hits(*records)
+        process = told["process_kprobe"]["process"]
+
+        assert (process["pid"], process["tid"]) == (42, 43)
+        assert process["exec_id"] == cache.exec_id(CHILD).decode()
+    told, _ = told_hits(process=ProcessKey(0, 0))
+    assert told["process_kprobe"]["process"]["binary"] == "<kernel>"
+
+
+@pytest.mark.parametrize(
+    "key", [ProcessKey(0, 42), ProcessKey(4_999, 42), ProcessKey(5_000, 41)]
+)
+def test_a_hit_of_an_unknown_process(key):
+    """Another process with the same number is not blamed."""
+    told, cache = told_hits(KINDS["exec"], process=key)
+    process = told["process_kprobe"]["process"]
+
+    assert process["flags"] == "unknown"
+    assert process["exec_id"] == cache.exec_id(key).decode()
+    assert "binary" not in process
+    assert cache.find(CHILD) is not None
+
+
+def test_names_come_from_whoever_loads_policies():
+    """The pipeline's registry, empty unless one is given, also if that is empty yet."""
+    told, _ = told_hits()
+    assert told["process_kprobe"]["function_name"] == "<unknown hook 9>"
+
+    names = HookNames()
+    bench = Bench(Words(), names=names)
+    assert bench.pipeline.names is names
+    names.add_hook(9, HookTexts("lsm", "file_open"))
+    names.add_match(9, 5, PolicyTexts("files"))
+    told, _ = told_hits(names=names)
+
+    assert told["process_lsm"]["function_name"] == "file_open"
+    assert told["process_lsm"]["policy_name"] == "files"
 
 
 def test_events_outlive_their_batch():

@@ -13,11 +13,13 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from tetragon_py.encode.arguments import binary_of, join_arguments
+from tetragon_py.encode.hook_compact import hook_words
 from tetragon_py.encode.names import signal_name
 
 if TYPE_CHECKING:
     from tetragon_py.encode.timestamp import Timestamps
     from tetragon_py.events.agent import LossEvent
+    from tetragon_py.events.hook import HookEvent, HookNames
     from tetragon_py.events.process import ExitEvent, Process
 
 __all__ = ["CompactEncoder"]
@@ -96,6 +98,20 @@ class CompactEncoder:
         parts = [(_BLUE, "💥 exit   "), *self._process(process), (_RED, end)]
         return self._line(parts, process, event.boottime_ns)
 
+    def hook_lines(
+        self, process: Process, event: HookEvent, names: HookNames
+    ) -> list[bytes]:
+        """Return the lines of a hit, one per match."""
+        hook = names.hook(event.hook)
+        lines = []
+        for match in event.matches:
+            policy = names.match(event.hook, match.policy)
+            symbol, word, details = hook_words(event, hook, policy)
+            parts = [(_BLUE, f"{symbol} {word:<7}"), *self._who(process)]
+            parts += [(_CYAN, _detail(detail)) for detail in details]
+            lines.append(self._line(parts, process, event.boottime_ns))
+        return lines
+
     def loss_line(self, event: LossEvent) -> bytes:
         """Return the line that tells what was lost."""
         counts = ", ".join(f"{count} {kind}" for kind, count in event.counts.items())
@@ -103,11 +119,14 @@ class CompactEncoder:
         parts = [(_RED, "⚠ lost   "), (_GREEN, self._node), (_RED, text)]
         return self._line(parts, None, event.until_boottime_ns)
 
-    def _process(self, process: Process) -> list[tuple[str, str]]:
+    def _who(self, process: Process) -> list[tuple[str, str]]:
         binary = binary_of(process.exec.image).decode("utf-8", "surrogateescape")
         # No path looks like the stand-in: they start with "/" or "./".
         shown = _shown(binary) if binary else f"<unknown:{process.key.tgid}>"
-        parts = [(_GREEN, self._node), (_MAGENTA, shown)]
+        return [(_GREEN, self._node), (_MAGENTA, shown)]
+
+    def _process(self, process: Process) -> list[tuple[str, str]]:
+        parts = self._who(process)
         arguments = join_arguments(process.exec.arguments, "surrogateescape")
         if arguments:
             parts.append((_CYAN, _shown(arguments)))
@@ -132,6 +151,12 @@ class CompactEncoder:
 def _has_cap_sys_admin(process: Process) -> bool:
     credentials = process.exec.image.credentials
     return process.known and bool(credentials.effective & _CAP_SYS_ADMIN)
+
+
+def _detail(detail: str | bytes) -> str:
+    if isinstance(detail, str):  # our own words
+        return detail
+    return _shown(detail.decode("utf-8", "surrogateescape")) or '""'
 
 
 def _shown(value: str) -> str:

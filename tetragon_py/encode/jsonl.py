@@ -21,6 +21,7 @@ from tetragon_py.encode.arguments import (
     join_arguments,
 )
 from tetragon_py.encode.flags import flag_words
+from tetragon_py.encode.hook_json import HookJson
 from tetragon_py.encode.names import signal_name
 from tetragon_py.encode.process_details import (
     binary_properties,
@@ -113,6 +114,9 @@ class JsonEncoder:
         self._node = b',"node_name":%b,"time":"' % json_value(
             node_name.encode("utf-8", "replace").decode()
         )
+        hooks = HookJson(self._texts_of, self._node, self._time, host, options)
+        #: process_kprobe and the like; without a call in between.
+        self.hook_lines = hooks.lines
 
     def exec_line(self, process: Process) -> bytes:
         """process_exec."""
@@ -199,6 +203,9 @@ class JsonEncoder:
     @staticmethod
     def _origin(cpu: int, sequence: int) -> bytes:
         return b',"cpu":%d,"sequence":"%d"' % (cpu, sequence)
+
+    def _texts_of(self, process: Process) -> tuple[bytes, bytes]:
+        return process.fragment or self._fragment(process), self._lineage(process)
 
     def _lineage(self, process: Process) -> bytes:
         parent = process.parent
