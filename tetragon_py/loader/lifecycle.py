@@ -8,44 +8,26 @@ the live stream. `close` undoes all of it.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from tetragon_py.abi import _generated as c
-from tetragon_py.libbpf import BpfObject, RingBuffer
+from tetragon_py.libbpf import RingBuffer
 from tetragon_py.libbpf.btf import has_preemptible_tracepoints, require_kernel_btf
-from tetragon_py.libbpf.maps import possible_cpus
 from tetragon_py.loader.losses import LossCounters
-from tetragon_py.loader.object_files import read_object
+from tetragon_py.loader.shared import LANE_MAPS, SensorLimits, SharedMaps
 
 if TYPE_CHECKING:
-    from tetragon_py.libbpf import Link, Program
+    from tetragon_py.libbpf import BpfObject, Link, Program
 
 __all__ = ["LANE_MAPS", "LifecycleSensor", "SensorLimits", "configure_process"]
 
-#: The ring buffer of each lane, in the order of the lanes.
-LANE_MAPS = ("lifecycle", "verdicts", "policy_events")
 _PROGRAMS = (
     (c.EVENT_FORK, "process_fork"),
     (c.EVENT_EXEC, "process_exec"),
     (c.EVENT_EXIT, "process_exit"),
 )
-_SHARED_MAPS = (
-    *LANE_MAPS,
-    *("processes", "sequences", "losses", "loss_sources", "stand_ins"),
-)
 #: Paths, terminal and cgroup of an exec record: EXEC_PATHS_MAX of process.bpf.c.
 _PATHS_BYTES = 3 * c.PATH_MAX_BYTES + 256 + c.TTY_MAX_BYTES + c.CGROUP_MAX_BYTES + 16
-
-
-@dataclass(frozen=True, slots=True)
-class SensorLimits:
-    """Sizes, in bytes unless named otherwise; rings are powers of two of the page."""
-
-    ring_bytes: tuple[int, int, int]
-    process_entries: int
-    arguments_bytes: int
-    environment_bytes: int  # 0: the environment is not read
 
 
 class LifecycleSensor:
@@ -61,18 +43,19 @@ class LifecycleSensor:
         require_kernel_btf()
         self._undo = contextlib.ExitStack()
         with contextlib.ExitStack() as undo:
-            self._process = self._open("process", undo)
+            self.shared = undo.enter_context(SharedMaps(limits))
+            maps = self.shared.maps
+            self._process = self.shared.open("process", undo)
             configure_process(self._process, limits)
             self._process.load()
-            maps = self._process.maps
             self._stand_in = None
             if has_preemptible_tracepoints():
-                self._stand_in = self._open("process", undo)
+                self._stand_in = self.shared.open("process", undo)
                 configure_process(self._stand_in, limits)
                 self._stand_in.set_constant("is_stand_in", 1)
-                self._load_beside(self._stand_in)
-            self._iterator = self._open("iter", undo)
-            self._load_beside(self._iterator)
+                self._stand_in.load()
+            self._iterator = self.shared.open("iter", undo)
+            self._iterator.load()
             self.rings = tuple(
                 undo.enter_context(RingBuffer(maps[name])) for name in LANE_MAPS
             )
@@ -108,8 +91,17 @@ class LifecycleSensor:
         """The kernel's process table: tgid -> start of its image (boottime ns)."""
         return {
             int.from_bytes(key, "little"): int.from_bytes(value[:8], "little")
-            for key, value in self._process.maps["processes"].items()
+            for key, value in self.shared.maps["processes"].items()
         }
+
+    def classify_processes(self) -> None:
+        """Fill the classes of all that live, for the generation that comes next."""
+        programs = self._iterator.programs
+        with programs["clear_classes"].attach() as link:
+            link.read_iterator()
+        with programs["fill_classes"].attach() as link:
+            while link.read_iterator():  # somebody changed
+                pass
 
     def detach(self) -> None:
         """Stop the live stream; what is in the rings can still be read."""
@@ -127,31 +119,16 @@ class LifecycleSensor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @staticmethod
-    def _open(name: str, undo: contextlib.ExitStack) -> BpfObject:
-        return undo.enter_context(BpfObject(read_object(name), name))
-
     def _copies(self, name: str) -> list[Program]:
         objects = [self._process, *([self._stand_in] if self._stand_in else [])]
         return [found.programs[name] for found in objects]
 
-    def _load_beside(self, added: BpfObject) -> None:
-        for name in _SHARED_MAPS:
-            added.maps[name].reuse(self._process.maps[name])
-        added.load()
-
 
 def configure_process(process: BpfObject, limits: SensorLimits) -> None:
     """Give process.bpf.o its sizes, before it is loaded."""
-    maps = process.maps
-    for name, size in zip(LANE_MAPS, limits.ring_bytes, strict=True):
-        maps[name].set_max_entries(size)
-    maps["processes"].set_max_entries(limits.process_entries)
     process.set_constant("arguments_max", limits.arguments_bytes)
     process.set_constant("environment_max", limits.environment_bytes)
-    scratch = maps["exec_scratch"]
-    scratch.set_max_entries(possible_cpus())
-    scratch.set_value_size(
+    process.maps["exec_scratch"].set_value_size(
         c.EVENT_EXEC_SIZE
         + _PATHS_BYTES
         + limits.arguments_bytes

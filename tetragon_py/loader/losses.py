@@ -9,7 +9,7 @@ from tetragon_py.abi import _generated as c
 from tetragon_py.abi.record import LOSS_SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tetragon_py.libbpf import Map, Program
 
@@ -21,7 +21,12 @@ CAUSE_NAMES = {
     c.LOSS_NO_SCRATCH: "no_scratch",
     c.LOSS_NOT_RUN: "not_run",
 }
-TYPE_NAMES = {c.EVENT_FORK: "fork", c.EVENT_EXEC: "exec", c.EVENT_EXIT: "exit"}
+TYPE_NAMES = {
+    c.EVENT_FORK: "fork",
+    c.EVENT_EXEC: "exec",
+    c.EVENT_EXIT: "exit",
+    c.EVENT_HOOK: "hook",
+}
 
 
 class Losses(NamedTuple):
@@ -55,6 +60,8 @@ class LossCounters:
         self._programs = list(programs)
         self._seen: dict[tuple[int, int], int] = {}
         self._not_run_seen: dict[int, int] = {}
+        #: Hits of policies' hooks that no program ran for; who attaches them sets it.
+        self.hook_misses: Callable[[], int] = int
 
     def read_new(self) -> list[Losses]:
         """What was lost since the last call, one entry per cause."""
@@ -80,6 +87,7 @@ class LossCounters:
                 totals[cause, kind] = _sum(self._losses, index)
         for kind, copies in self._programs:
             totals[c.LOSS_NOT_RUN, kind] += self._not_run(kind, copies)
+        totals[c.LOSS_NOT_RUN, c.EVENT_HOOK] += self.hook_misses()
         return totals
 
     def _not_run(self, kind: int, copies: Sequence[Program]) -> int:

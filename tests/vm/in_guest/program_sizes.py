@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
+from tetragon_py.abi._generated import LONG_TEXT_KEY_SIZE
 from tetragon_py.daemon import app
 from tetragon_py.errors import KernelError
 from tetragon_py.libbpf import BpfObject
 from tetragon_py.libbpf._libbpf import ffi
+from tetragon_py.libbpf.maps import can_create
 from tetragon_py.libbpf.messages import take_messages
 from tetragon_py.loader import object_files
 from tetragon_py.loader.lifecycle import configure_process
@@ -91,12 +93,22 @@ def _explain(object_name: str, program: str) -> None:
         alone.load()
 
 
+_CONSTANTS = {"tracepoint": ("parameters",), "lsm": ("parameters",)}
+_CLASSIFYING = frozenset({"function", "lsm", "syscall", "tracepoint"})
+
+
 # As the agent does, with all that can be switched on: the most that is verified.
 def _configure(object_name: str, opened: BpfObject) -> None:
     if object_name == "process":
         settings = Settings(enable_process_environment_variables=True)
         configure_process(opened, app._limits(settings))
         opened.set_constant("is_stand_in", 1)
+    if "parameters" in _CONSTANTS.get(object_name, ()):
+        opened.set_constant("parameters", 1)
+    if "long_texts" in opened.maps and not can_create(1, LONG_TEXT_KEY_SIZE, 4):
+        opened.maps["long_texts"].skip()
+        if object_name in _CLASSIFYING:
+            opened.set_constant("has_long_texts", 0)
 
 
 def _address(program: object) -> ctypes.c_void_p:

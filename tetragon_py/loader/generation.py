@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy set in the kernel: one generation after the other, switched by one write.
+
+A new plan is compared with the one in force. What is new is attached and written beside
+the old; then the value "active" flips, and each hit sees either the old set or the new
+one. What only the old set used goes after a grace period.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from tetragon_py.abi import _generated as c
+from tetragon_py.compiler.plan import ClassPlan, Plan
+from tetragon_py.errors import LimitError, TetragonError
+from tetragon_py.libbpf.programs import wait_for_programs
+from tetragon_py.loader.hooks import Hooks
+from tetragon_py.loader.tables import PolicyTables, SelectorNumbers, StoredTables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tetragon_py.compiler.plan import AttachPoint, HookPlan, SelectorPlan
+    from tetragon_py.loader.hooks import HookTarget
+    from tetragon_py.loader.lifecycle import LifecycleSensor
+
+__all__ = ["HookError", "PolicyGenerations", "SelectorKey", "Switch"]
+
+#: Policy, hook entry, attach point: one list of selectors.
+MatchKey: TypeAlias = "tuple[str, str, AttachPoint]"
+_HALF_BYTES = 4 * c.HOOKS_MAX
+_COUNTERS = Struct(c.SELECTOR_COUNTERS_FORMAT)
+
+
+class SelectorKey(NamedTuple):
+    """A selector over all generations: its counters go on when its hook changes."""
+
+    match: MatchKey
+    number: int
+
+
+class HookError(TetragonError):
+    """A hook of the new set cannot be had; the old set is still in force."""
+
+    def __init__(
+        self, point: AttachPoint, policies: list[str], cause: Exception
+    ) -> None:
+        super().__init__(
+            f"{point.kind} {point.name} (policies: {', '.join(policies)}): {cause}"
+        )
+        self.point = point
+
+
+@dataclass(slots=True)
+class _Hook:
+    number: int
+    plan: HookPlan
+    tables: StoredTables
+    matches: dict[MatchKey, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What a new generation changed.
+
+    `seconds` is from the beginning to the flip.
+    """
+
+    generation: int
+    added: tuple[AttachPoint, ...]
+    changed: tuple[AttachPoint, ...]
+    removed: tuple[AttachPoint, ...]
+    seconds: float
+
+
+class PolicyGenerations:
+    """The policy set in force. For one thread.
+
+    Args:
+        sensor: Whose maps and process table it uses; closed after this.
+        target: The kernel.
+        name_match: Told the number of each new match before the kernel can send it:
+            hook number, match number, plan of the hook, its first selector.
+    """
+
+    def __init__(
+        self,
+        sensor: LifecycleSensor,
+        target: HookTarget,
+        name_match: Callable[[int, int, HookPlan, SelectorPlan], None],
+    ) -> None:
+        self._sensor = sensor
+        self._maps = sensor.shared.maps
+        self._tables = PolicyTables(self._maps)
+        self._hooks = Hooks(sensor.shared, target)
+        self._name_match = name_match
+        sensor.losses.hook_misses = self._hooks.missed
+        self._current: dict[AttachPoint, _Hook] = {}
+        self._classes = StoredTables()
+        self._class_plan = ClassPlan()
+        self._half_configs = [b"", b""]
+        self._match_numbers = itertools.count(1)
+        self._counters: dict[SelectorKey, int] = {}
+        self._free_counters = list(
+            range(self._maps["counters"].max_entries - 1, -1, -1)
+        )
+        self.generation = 0
+
+    def apply(self, plan: Plan) -> Switch:
+        """Put a plan in force.
+
+        Raises:
+            HookError, LimitError, KernelError: the set before is still in force.
+        """
+        since = time.monotonic()
+        generation = self.generation + 1
+        wanted: dict[AttachPoint, _Hook] = {}
+        fresh: list[_Hook] = []
+        attached: list[int] = []
+        classes = self._classes
+        try:
+            for hook in plan.hooks:
+                old = self._current.get(hook.point)
+                if old is not None and old.plan == hook:
+                    wanted[hook.point] = old
+                    continue
+                new = self._build(hook, old, generation, attached)
+                fresh.append(new)
+                wanted[hook.point] = new
+            if plan.classes != self._class_plan:
+                classes = self._tables.store_classes(plan.classes)
+            self._prepare_classes(classes, generation)
+            self._write_index(wanted, generation)
+        except BaseException:
+            for hook_state in fresh:
+                hook_state.tables.give_back()
+            for number in attached:
+                self._hooks.detach(number)
+            if classes is not self._classes:
+                classes.give_back()
+            raise
+        self._maps["active"].update(bytes(4), generation.to_bytes(4, "little"))
+        seconds = time.monotonic() - since
+        previous, self._current = self._current, wanted
+        self.generation = generation
+        switch = Switch(
+            generation,
+            tuple(point for point in wanted if point not in previous),
+            tuple(
+                p for p, h in wanted.items() if p in previous and previous[p] is not h
+            ),
+            tuple(point for point in previous if point not in wanted),
+            seconds,
+        )
+        old_classes, self._classes = self._classes, classes
+        self._class_plan = plan.classes
+        self._clean(previous, old_classes)
+        return switch
+
+    def counters(self) -> dict[SelectorKey, tuple[int, ...]]:
+        """Struct selector_counters of each selector in force, summed over the CPUs."""
+        table, found = self._maps["counters"], {}
+        for key, row in self._counters.items():
+            per_cpu = [
+                _COUNTERS.unpack(value)
+                for value in table.percpu_values(row.to_bytes(4, "little"))
+            ]
+            found[key] = tuple(map(sum, zip(*per_cpu, strict=True)))
+        return found
+
+    def close(self) -> None:
+        """Take all hooks out of the kernel; twice does nothing."""
+        self._hooks.close()
+        self._current.clear()
+
+    # ---- one hook ----
+
+    def _build(
+        self,
+        plan: HookPlan,
+        old: _Hook | None,
+        generation: int,
+        attached: list[int],
+    ) -> _Hook:
+        policies = sorted({selector.policy for selector in plan.selectors})
+        try:
+            if old is not None and old.plan.wants_return >= plan.wants_return:
+                number = old.number
+            else:
+                number = self._hooks.attach(plan.point, wants_return=plan.wants_return)
+                attached.append(number)
+        except TetragonError as error:
+            raise HookError(plan.point, policies, error) from error
+        matches = self._match_all(plan, old, number)
+        numbers = [
+            SelectorNumbers(
+                matches[_match_key(plan.point, selector)],
+                self._counter(plan.point, selector),
+            )
+            for selector in plan.selectors
+        ]
+        tables = self._tables.store_hook(plan, generation, numbers)
+        return _Hook(number, plan, tables, matches)
+
+    def _match_all(
+        self, plan: HookPlan, old: _Hook | None, number: int
+    ) -> dict[MatchKey, int]:
+        """A number for each (policy, entry): a changed one gets a new number.
+
+        Records that are still in a ring keep what their number meant.
+        """
+        matches: dict[MatchKey, int] = {}
+        for selector in plan.selectors:
+            key = _match_key(plan.point, selector)
+            if key not in matches:
+                matches[key] = next(self._match_numbers)
+                self._name_match(number, matches[key], plan, selector)
+        return matches
+
+    def _counter(self, point: AttachPoint, selector: SelectorPlan) -> int:
+        key = SelectorKey(_match_key(point, selector), selector.number)
+        if key not in self._counters:
+            if not self._free_counters:
+                raise LimitError("the policy set has more selectors than counters")
+            self._counters[key] = self._free_counters.pop()
+        return self._counters[key]
+
+    # ---- the switch ----
+
+    def _prepare_classes(self, classes: StoredTables, generation: int) -> None:
+        half = generation & 1
+        config = classes.class_config or bytes(c.CLASS_CONFIG_SIZE)
+        if self._half_configs[half] == self._half_configs[half ^ 1] == config:
+            return  # exec and fork keep both halves filled
+        self._maps["class_configs"].update(half.to_bytes(4, "little"), config)
+        self._half_configs[half] = config
+        self._sensor.classify_processes()
+
+    def _write_index(self, wanted: dict[AttachPoint, _Hook], generation: int) -> None:
+        rows = bytearray(_HALF_BYTES)
+        for hook in wanted.values():
+            at = 4 * hook.number
+            rows[at : at + 4] = hook.tables.row.to_bytes(4, "little")
+        first = (generation & 1) * c.HOOKS_MAX
+        keys = b"".join(
+            i.to_bytes(4, "little") for i in range(first, first + c.HOOKS_MAX)
+        )
+        self._maps["hook_index"].update_many(keys, bytes(rows))
+
+    def _clean(self, previous: dict[AttachPoint, _Hook], classes: StoredTables) -> None:
+        """Free what only the set before used, once no program can be in it."""
+        gone = [
+            hook
+            for point, hook in previous.items()
+            if self._current.get(point) is not hook
+        ]
+        if not gone and classes is self._classes:
+            return
+        wait_for_programs()
+        numbers = {hook.number for hook in self._current.values()}
+        for hook in gone:
+            hook.tables.give_back()
+            if hook.number not in numbers:
+                self._hooks.detach(hook.number)
+        if classes is not self._classes:
+            classes.give_back()
+        self._free_old_counters()
+
+    def _free_old_counters(self) -> None:
+        live = {
+            SelectorKey(_match_key(point, selector), selector.number)
+            for point, hook in self._current.items()
+            for selector in hook.plan.selectors
+        }
+        zeros = bytes(self._maps["counters"].value_size)
+        for key in self._counters.keys() - live:
+            row = self._counters.pop(key)
+            self._maps["counters"].update(row.to_bytes(4, "little"), zeros)
+            self._free_counters.append(row)
+
+
+def _match_key(point: AttachPoint, selector: SelectorPlan) -> MatchKey:
+    return (selector.policy, selector.hook_entry, point)

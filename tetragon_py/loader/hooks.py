@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attach points: which programs serve a hook on this kernel, loaded and attached.
+
+Attaching comes before a generation points to the hook, detaching after none does: so
+an attached hook that nobody wants runs a few instructions and ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from tetragon_py.abi import _generated as c
+from tetragon_py.errors import KernelError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tetragon_py.compiler.plan import AttachPoint
+    from tetragon_py.compiler.target import Signature
+    from tetragon_py.libbpf import BpfObject, Program
+    from tetragon_py.loader.shared import SharedMaps
+
+__all__ = ["HookTarget", "Hooks", "syscall_symbol"]
+
+#: ABIs whose numbers are in the second half of struct syscall_hooks.
+_COMPAT_ABIS = frozenset({"i386", "arm32"})
+_NUMBER_BYTES = 4
+#: For a function by trampoline, with arguments by number.
+_TRAMPOLINE = ("fentry", "fexit", "get_func_arg")
+_REGISTERS = 6  # raw arguments of a hit
+_SYSCALL_PREFIXES = {
+    "x64": "__x64_sys_",
+    "i386": "__ia32_sys_",
+    "arm64": "__arm64_sys_",
+    "arm32": "__arm64_compat_sys_",
+}
+
+
+class HookTarget(Protocol):
+    """What has to be known of the kernel to attach: a part of the compiler's Target."""
+
+    @property
+    def features(self) -> frozenset[str]:
+        """The features that the kernel has (names of libbpf.features)."""
+
+    def function(self, name: str) -> Signature | None:
+        """The signature of a function that has a type."""
+
+    def syscall_number(self, name: str, abi: str) -> int | None:
+        """The number of a system call in the table of an ABI."""
+
+    def raw_tracepoint(self, name: str) -> Signature | None:
+        """The parameters of a raw tracepoint."""
+
+    def lsm_hook(self, name: str) -> Signature | None:
+        """The parameters of an LSM hook."""
+
+
+class Hooks:
+    """The hooks that are attached, by number. For one thread.
+
+    Args:
+        shared: Whose objects the programs are.
+        target: The kernel.
+    """
+
+    def __init__(self, shared: SharedMaps, target: HookTarget) -> None:
+        self._shared = shared
+        self._target = target
+        self._undo: dict[int, contextlib.ExitStack] = {}
+        self._programs: dict[int, list[Program]] = {}
+        self._dispatcher = contextlib.ExitStack()
+        self._dispatched: set[int] = set()
+        self._sees_returns = False
+        self._missed_before = 0  # by hooks that are gone
+        self._next = 1
+        self._free: deque[int] = deque()  # the longest unused is the next
+
+    def attach(self, point: AttachPoint, *, wants_return: bool) -> int:
+        """Load and attach; the number of the new hook.
+
+        Raises:
+            KernelError, UnsupportedError: nothing of this hook stays.
+        """
+        number = self._free.popleft() if self._free else self._next
+        if number >= c.HOOKS_MAX:
+            raise UnsupportedError(f"{c.HOOKS_MAX} hooks", "no version", str(point))
+        with contextlib.ExitStack() as undo:
+            attach = {
+                "syscall": self._attach_syscall,
+                "function": self._attach_function,
+                "tracepoint": self._attach_tracepoint,
+                "raw_tracepoint": self._attach_raw_tracepoint,
+                "lsm": self._attach_lsm,
+            }[point.kind]
+            self._programs[number] = attach(point, number, undo, wants_return)
+            self._undo[number] = undo.pop_all()
+        self._next = max(self._next, number + 1)
+        return number
+
+    def detach(self, number: int) -> None:
+        """Take a hook away; its number is free then."""
+        programs = self._programs.pop(number)
+        if number not in self._dispatched:
+            self._missed_before += _missed(programs)
+        self._undo.pop(number).close()
+        self._free.append(number)
+        if number in self._dispatched:
+            self._dispatched.discard(number)
+            if not self._dispatched:
+                self._missed_before += _missed(self._dispatcher_programs)
+                self._dispatcher.close()
+
+    def programs(self, number: int) -> list[Program]:
+        """The programs that run for a hook; the dispatcher's are shared by many."""
+        return self._programs[number]
+
+    def missed(self) -> int:
+        """Hits that no program ran for, by the kernel's own count; only grows."""
+        return self._missed_before + _missed(
+            program for programs in self._programs.values() for program in programs
+        )
+
+    def close(self) -> None:
+        """Detach all."""
+        for number in list(self._undo):
+            self.detach(number)
+        self._dispatcher.close()
+
+    # ---- one kind each ----
+
+    def _attach_syscall(
+        self,
+        point: AttachPoint,
+        number: int,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001
+    ) -> list[Program]:
+        row = self._target.syscall_number(point.name, point.abi)
+        if row is None:
+            raise UnsupportedError(f"system call {point.name}", "another version")
+        if not self._dispatched:
+            self._load_dispatcher()
+        if wants_return and not self._sees_returns:
+            self._dispatcher.enter_context(self._exit_program.attach())
+            self._sees_returns = True
+        self._dispatched.add(number)
+        self._write_syscall(point, row, number)
+        undo.callback(self._write_syscall, point, row, 0)
+        return self._dispatcher_programs
+
+    def _load_dispatcher(self) -> None:
+        with contextlib.ExitStack() as undo:
+            opened = self._shared.open("syscall", undo)
+            opened.load()
+            self._exit_program = opened.programs["exit_syscall"]
+            enter = opened.programs["enter_syscall"]
+            undo.enter_context(enter.attach())
+            self._dispatcher_programs = [enter, self._exit_program]
+            self._dispatcher = undo.pop_all()
+            self._sees_returns = False
+
+    def _write_syscall(self, point: AttachPoint, row: int, number: int) -> None:
+        table, key = self._shared.maps["syscalls"], row.to_bytes(4, "little")
+        value = bytearray(table.lookup(key) or bytes(c.SYSCALL_HOOKS_SIZE))
+        at = _NUMBER_BYTES * (point.abi in _COMPAT_ABIS)
+        value[at : at + _NUMBER_BYTES] = number.to_bytes(_NUMBER_BYTES, "little")
+        table.update(key, bytes(value))
+
+    def _attach_function(
+        self,
+        point: AttachPoint,
+        number: int,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001
+    ) -> list[Program]:
+        features = self._target.features
+        has_trampoline = all(name in features for name in _TRAMPOLINE)
+        if has_trampoline and self._target.function(point.name):
+            with contextlib.ExitStack() as attempt, contextlib.suppress(KernelError):
+                names = ("exit_fentry", "enter_fentry")[not wants_return :]
+                programs = self._load_function(point, number, names, attempt)
+                for program in programs:
+                    attempt.enter_context(program.attach())
+                undo.enter_context(attempt.pop_all())
+                return programs
+        names = ("exit_kprobe", "enter_kprobe")[not wants_return :]
+        programs = self._load_function(point, number, names, undo)
+        for program in programs:
+            at_return = program.name == "exit_kprobe"
+            undo.enter_context(program.attach_kprobe(point.name, at_return=at_return))
+        return programs
+
+    def _load_function(
+        self,
+        point: AttachPoint,
+        number: int,
+        names: tuple[str, ...],
+        undo: contextlib.ExitStack,
+    ) -> list[Program]:
+        opened = self._open("function", number, undo)
+        programs = [opened.programs[name] for name in names]
+        for program in programs:
+            program.autoload = True
+            if program.name.endswith("_fentry"):
+                program.set_target(point.name)
+        opened.load()
+        return programs
+
+    def _attach_tracepoint(
+        self,
+        point: AttachPoint,
+        number: int,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001 - it has none
+    ) -> list[Program]:
+        program = self._load_one("tracepoint", "hit_tracepoint", number, undo)
+        subsystem, event = point.name.split("/", 1)
+        undo.enter_context(program.attach_tracepoint(subsystem, event))
+        return [program]
+
+    def _attach_raw_tracepoint(
+        self,
+        point: AttachPoint,
+        number: int,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001 - it has none
+    ) -> list[Program]:
+        opened = self._open("tracepoint", number, undo)
+        _set_parameters(opened, self._target.raw_tracepoint(point.name))
+        program = opened.programs["hit_raw_tp"]
+        program.autoload = True
+        opened.load()
+        undo.enter_context(program.attach_raw_tracepoint(point.name))
+        return [program]
+
+    def _attach_lsm(
+        self,
+        point: AttachPoint,
+        number: int,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001 - it has none
+    ) -> list[Program]:
+        opened = self._open("lsm", number, undo)
+        _set_parameters(opened, self._target.lsm_hook(point.name))
+        program = opened.programs["observe_lsm"]
+        program.autoload = True
+        program.set_target(point.name)  # libbpf puts bpf_lsm_ before it
+        opened.load()
+        undo.enter_context(program.attach())
+        return [program]
+
+    def _open(self, name: str, number: int, undo: contextlib.ExitStack) -> BpfObject:
+        opened = self._shared.open(name, undo)
+        opened.set_constant("hook_number", number)
+        return opened
+
+    def _load_one(
+        self, name: str, program: str, number: int, undo: contextlib.ExitStack
+    ) -> Program:
+        opened = self._open(name, number, undo)
+        opened.programs[program].autoload = True
+        opened.load()
+        return opened.programs[program]
+
+
+def _missed(programs: Iterable[Program]) -> int:
+    by_fd = {program.fd: program for program in programs}
+    return sum(program.info().recursion_misses for program in by_fd.values())
+
+
+def _set_parameters(opened: BpfObject, signature: Signature | None) -> None:
+    count = len(signature.parameters) if signature else 0
+    opened.set_constant("parameters", min(count, _REGISTERS))
+
+
+def syscall_symbol(point: AttachPoint) -> str:
+    """The function of a system call, as the kernel names it: "__x64_sys_openat"."""
+    return _SYSCALL_PREFIXES[point.abi] + point.name
