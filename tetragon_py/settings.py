@@ -94,6 +94,18 @@ def _split_names(value: object) -> object:
     return names
 
 
+def _split_paths(value: object) -> object:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        return value
+    if not all(isinstance(part, str | Path) for part in parts):
+        raise ValueError
+    paths = tuple(str(part).strip() for part in parts)
+    if any(not path or "\0" in path for path in paths):
+        raise ValueError
+    return paths
+
+
 def _refuse_nul(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError
@@ -103,6 +115,7 @@ def _refuse_nul(path: Path) -> Path:
 # Pages of 4 KiB are the smallest; the kernel wants powers of two of them.
 _RingSize = Annotated[int, BeforeValidator(_ByteSize(4 * _KIB, _GIB))]
 _Names = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
+_Paths = Annotated[tuple[Path, ...], BeforeValidator(_split_paths)]
 _FilePath = Annotated[Path, AfterValidator(_refuse_nul)]
 
 
@@ -123,6 +136,16 @@ class Settings(BaseSettings):
         None,
         description="File that gets the events as JSON lines; standard output then "
         "gets them only if `output` is given too.",
+    )
+    tracing_policy: _Paths = Field(
+        (),
+        description="Policies (TracingPolicy) to load: files or directories, separated "
+        "by commas; the option can be given several times.",
+    )
+    tracing_policy_dir: _FilePath = Field(
+        Path("/etc/tetragon-py/tetragon.tp.d"),
+        description="Directory with policies to load: *.yaml, *.yml, *.json; the "
+        "default one need not exist.",
     )
     fields: Literal["standard", "extended"] = Field(
         "standard",
@@ -175,7 +198,7 @@ class Settings(BaseSettings):
         8 * _MIB, description="Ring buffer for enforcement (reserved), in bytes."
     )
     policy_ring_size: _RingSize = Field(
-        32 * _MIB, description="Ring buffer for policy events (reserved), in bytes."
+        32 * _MIB, description="Ring buffer for policy events, in bytes."
     )
     process_table_entries: int = Field(
         65536,
@@ -276,6 +299,7 @@ _KINDS: dict[object, tuple[str, str]] = {
     float: ("SECONDS", "a number from {ge} to {le}"),
     str: ("TEXT", "at most {max_length} printable characters"),
     tuple[str, ...]: ("NAME,...", "names separated by commas"),
+    tuple[Path, ...]: ("FILE,...", "paths separated by commas"),
 }
 
 

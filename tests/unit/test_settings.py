@@ -177,6 +177,9 @@ def test_wrong_ring_sizes(load, text):
         ("timestamps", "off", False),
         ("filter_environment_variables", "PATH, HOME", ("PATH", "HOME")),
         ("export_filename", "/var/log/x.jsonl", Path("/var/log/x.jsonl")),
+        ("tracing_policy", "a.yaml", (Path("a.yaml"),)),
+        ("tracing_policy", "a.yaml, /b/c", (Path("a.yaml"), Path("/b/c"))),
+        ("tracing_policy_dir", "/etc/tp.d", Path("/etc/tp.d")),
     ],
 )
 def test_values(load, name, text, expected):
@@ -203,6 +206,11 @@ def test_values(load, name, text, expected):
         ("filter_environment_variables", "A,,B"),
         ("filter_environment_variables", "A=1"),
         ("log_level", ["info"]),
+        ("tracing_policy", "a.yaml,,b.yaml"),
+        ("tracing_policy", "a.yaml\0"),
+        ("tracing_policy", [1]),
+        ("tracing_policy", {"a": "b"}),
+        ("tracing_policy_dir", "a\0b"),
     ],
 )
 def test_wrong_values(load, name, value):
@@ -236,6 +244,18 @@ def test_list_in_yaml(load, tmp_path):
     variable = {"TETRAGON_PY_FILTER_ENVIRONMENT_VARIABLES": "A,B"}
 
     assert load() == load(**variable)
+    (tmp_path / "etc" / "b.yaml").write_text("tracing-policy:\n- a.yaml\n- b.yaml")
+    variable["TETRAGON_PY_TRACING_POLICY"] = "a.yaml,b.yaml"
+    assert load() == load(**variable)
+    assert load().tracing_policy == (Path("a.yaml"), Path("b.yaml"))
+
+
+def test_policies_of_an_outer_source_replace_the_others(load, tmp_path):
+    """As with every other field; an empty text goes back to none."""
+    (tmp_path / "etc" / "conf.d" / "tracing-policy").write_text("a.yaml\n")
+
+    assert load({"tracing_policy": "b.yaml"}).tracing_policy == (Path("b.yaml"),)
+    assert load({"tracing_policy": ""}).tracing_policy == ()
 
 
 def test_all_mistakes_together(load, tmp_path):

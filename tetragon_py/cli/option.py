@@ -27,9 +27,12 @@ def setting_options() -> list[click.Parameter]:
 
 
 def given_settings(ctx: click.Context) -> dict[str, object]:
-    """Return field -> value of those options that are on the command line."""
+    """Return field -> value of those options that are on the command line.
+
+    The values of one that was given several times are joined, as in a file.
+    """
     return {
-        name: value
+        name: ",".join(map(str, value)) if isinstance(value, tuple) else value
         for name, value in ctx.params.items()
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
@@ -44,6 +47,14 @@ def _click_option(option: Option) -> click.Option:
     if not option.metavar:
         return click.Option(
             [f"{flag}/--no-{option.name}", option.field], default=None, help=text
+        )
+    if option.metavar == "FILE,...":
+        return click.Option(
+            [flag, option.field],
+            type=click.Path(),
+            multiple=True,
+            metavar="FILE",
+            help=text,
         )
     # Not click.Choice: it would refuse a value before the other sources are read.
     if option.metavar == "PATH":

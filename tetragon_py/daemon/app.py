@@ -18,6 +18,7 @@ from tetragon_py.daemon.clock import WallClock, boottime_ns
 from tetragon_py.daemon.drain import Drain
 from tetragon_py.daemon.logs import configure_logging
 from tetragon_py.daemon.loss_watch import LossWatch
+from tetragon_py.daemon.policies import PolicySet
 from tetragon_py.daemon.scan import scan_processes
 from tetragon_py.encode.compact import CompactEncoder
 from tetragon_py.encode.jsonl import JsonEncoder, JsonOptions
@@ -26,6 +27,7 @@ from tetragon_py.enrich.process_cache import ProcessCache
 from tetragon_py.enrich.procfs import namespaces_of
 from tetragon_py.enrich.users import UserNames
 from tetragon_py.errors import SettingsError
+from tetragon_py.events.hook import HookNames
 from tetragon_py.events.process import Namespaces
 from tetragon_py.export.file import open_file
 from tetragon_py.export.stdout import open_stdout
@@ -71,7 +73,8 @@ def run_agent(settings: Settings, *, stdout_events: bool) -> int:
         outputs = _open_outputs(settings, timestamps, stdout_events=stdout_events)
         for output in outputs:
             stack.callback(output.sink.close)
-        pipeline = Pipeline(cache, outputs, _FailureLog())
+        names = HookNames()
+        pipeline = Pipeline(cache, outputs, _FailureLog(), names)
         sensor = stack.enter_context(LifecycleSensor(_limits(settings)))
         losses = LossWatch(sensor, pipeline)
 
@@ -84,26 +87,24 @@ def run_agent(settings: Settings, *, stdout_events: bool) -> int:
         stack.enter_context(_signals(drain))
         sensor.attach()
         count = pipeline.seed(_scan(settings, sensor))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        policies = PolicySet(settings, sensor, names)
+        stack.callback(policies.close)
+        policy_count = policies.load()
+        _calm_collector()
         log.info(
             "agent runs",
             version=__version__,
             processes=count,
+            policies=policy_count,
             start_seconds=round(time.monotonic() - started, 3),
         )
         drain.run()
+        policies.close()
         sensor.detach()
         drain.drain()
         losses.check()
         _flush(outputs)
-        for output in outputs:
-            output.sink.close()
-        unwritten = sum(output.sink.take_dropped() for output in outputs)
-        if unwritten:
-            log.warning("events lost", cause="sink", line=unwritten)
-        lost = losses.total + unwritten
+        lost = losses.total + _close_outputs(outputs)
     log.info("agent ends", lost=lost, **_event_totals(pipeline))
     return 0
 
@@ -217,6 +218,22 @@ def _flush(outputs: list[Output]) -> None:
         if time.monotonic() > deadline or all(o.sink.is_broken for o in outputs):
             return
         time.sleep(0.01)
+
+
+def _close_outputs(outputs: list[Output]) -> int:
+    """Close all; how many lines could not be written any more."""
+    for output in outputs:
+        output.sink.close()
+    unwritten = sum(output.sink.take_dropped() for output in outputs)
+    if unwritten:
+        log.warning("events lost", cause="sink", line=unwritten)
+    return unwritten
+
+
+def _calm_collector() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _event_totals(pipeline: Pipeline) -> dict[str, int]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import click
+import pytest
 
 from tetragon_py.cli.option import given_settings, setting_options
 from tetragon_py.settings import Settings
@@ -35,6 +36,22 @@ def test_given_settings_keep_text():
     ctx = command().make_context("x", ["--policy-ring-size", "1K", "--output", "xml"])
 
     assert given_settings(ctx) == {"policy_ring_size": "1K", "output": "xml"}
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--tracing-policy", "a.yaml"], "a.yaml"),
+        (["--tracing-policy", "a.yaml", "--tracing-policy=b.yaml"], "a.yaml,b.yaml"),
+        (["--tracing-policy", "a.yaml,b.yaml"], "a.yaml,b.yaml"),
+        (["--tracing-policy", ""], ""),
+    ],
+)
+def test_lists_of_files_can_be_given_several_times(args, expected):
+    """They are joined as in a file; an empty one goes back to the default."""
+    ctx = command().make_context("x", args)
+
+    assert given_settings(ctx) == {"tracing_policy": expected}
 
 
 def test_choices_are_completed():

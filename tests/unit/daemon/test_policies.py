@@ -1,0 +1,445 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of tetragon_py.daemon.policies: all of a policy set in force, or nothing."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog.testing
+
+from tests.unit.compiler.fake_target import FakeTarget
+from tests.unit.compiler.policies import kprobe
+from tetragon_py.compiler.plan import AttachPoint
+from tetragon_py.daemon.policies import PolicySet, enforcing_actions, judge
+from tetragon_py.errors import KernelError, LimitError, PolicyError
+from tetragon_py.events.hook import HookNames
+from tetragon_py.libbpf.features import FEATURES, ProbeResult
+from tetragon_py.loader.generation import HookError
+from tetragon_py.policy.source import load_policies
+from tetragon_py.settings import Settings
+
+OPENAT = {"call": "sys_openat", "args": [{"index": 1, "type": "string"}]}
+NO_KPROBE = (
+    "cannot be attached by kprobe: this kernel has no kprobe (kernel functions by "
+    "kprobe): no PMU"
+)
+
+
+class Target(FakeTarget):
+    """The kernel of the compiler's tests; `unjudged` is what it cannot tell."""
+
+    def __init__(self, **unjudged):
+        super().__init__()
+        self.unjudged = unjudged
+
+
+class Generations:
+    """What the kernel would hold."""
+
+    def __init__(self, error):
+        self.closed = 0
+        self.plans = []
+        self.error = error
+
+    def apply(self, plan):
+        if self.error:
+            raise self.error
+        self.plans.append(plan)
+        added = tuple(hook.point for hook in plan.hooks)
+        return SimpleNamespace(generation=1, added=added, seconds=0.0123)
+
+    def close(self):
+        self.closed += 1
+
+
+class Host:
+    """A policy set on a kernel of ours; `made` has each Generations."""
+
+    def __init__(self, folder, missing=(), error=None):
+        self.folder = folder
+        self.missing = set(missing)
+        self.error = error
+        self.made = []
+
+    def write(self, name, *specs, **metadata):
+        documents = [
+            json.dumps(
+                {
+                    "apiVersion": "cilium.io/v1alpha1",
+                    "kind": "TracingPolicy",
+                    "metadata": {"name": f"{name}-{number}" if number else name},
+                    "spec": spec,
+                },
+                indent=1,
+            )
+            for number, spec in enumerate(specs)
+        ]
+        path = self.folder / f"{name}.yaml"
+        path.write_text("\n---\n".join(documents))
+        path.chmod(0o644)
+        return path
+
+    def probe(self, name):
+        reason = "no PMU" if name in self.missing else ""
+        return ProbeResult(name, FEATURES[name].title, "5.0", not reason, reason)
+
+    def make(self, *_):
+        self.made.append(Generations(self.error))
+        return self.made[-1]
+
+    def policies(self, *paths, **settings):
+        settings.setdefault("tracing_policy_dir", self.folder)
+        values = {"tracing_policy": tuple(paths), **settings}
+        return self.of(Settings.model_validate(values))
+
+    def of(self, settings):
+        stubs: dict[str, Any] = {
+            "sensor": None,
+            "make_target": Target,
+            "make_generations": self.make,
+            "probe": self.probe,
+        }
+        return PolicySet(settings, names=HookNames(), **stubs)
+
+    def refusal(self, *paths):
+        with pytest.raises(PolicyError) as caught:
+            self.policies(*paths).load()
+        assert caught.value.exit_status == 2
+        return str(caught.value)
+
+
+@pytest.fixture
+def host(tmp_path):
+    folder = tmp_path / "tetragon.tp.d"
+    folder.mkdir()
+    folder.chmod(0o755)
+    return Host(folder)
+
+
+def load(policies):
+    """Load, and what was logged."""
+    with structlog.testing.capture_logs() as logs:
+        count = policies.load()
+    return count, logs
+
+
+def test_all_policies_are_put_in_force(host, tmp_path):
+    """Those of the directory first, then the files; the log says what is in force."""
+    host.write("b", {"kprobes": [OPENAT]})
+    host.write("a", {"kprobes": [kprobe()]})
+    other = Host(tmp_path).write("z", {"kprobes": [OPENAT]}, {"kprobes": [OPENAT]})
+    policies = host.policies(other)
+    count, [said] = load(policies)
+    [made] = host.made
+    [plan] = made.plans
+
+    assert count == 4
+    assert [[s.policy for s in hook.selectors] for hook in plan.hooks] == [
+        ["a"],
+        ["b", "z", "z-1"],
+    ]
+    assert said == {
+        "event": "policies in force",
+        "log_level": "info",
+        "policies": 4,
+        "hooks": 2,
+        "generation": 1,
+        "seconds": 0.012,
+    }
+    policies.close()
+    assert made.closed == 1
+
+
+def test_without_policies(host):
+    """An empty directory is no mistake, and loads nothing."""
+    policies = host.policies()
+
+    assert load(policies) == (0, [])
+    assert host.made == []
+    policies.close()
+
+
+def test_the_default_directory_need_not_exist(host, tmp_path, monkeypatch):
+    """Only a directory that somebody asks for has to be there."""
+    field = Settings.model_fields["tracing_policy_dir"]
+    missing = tmp_path / "missing"
+    monkeypatch.setattr(field, "default", missing)
+    Settings.model_rebuild(force=True)
+    try:
+        policies = host.of(Settings())
+    finally:
+        monkeypatch.undo()
+        Settings.model_rebuild(force=True)
+
+    assert load(policies) == (0, [])
+    with pytest.raises(PolicyError, match=r"missing: error: cannot be read: No such f"):
+        host.policies(tracing_policy_dir=missing).load()
+
+
+def test_reading_touches_nothing(host):
+    """read() judges; load() takes what it has read."""
+    path = host.write("a", {"kprobes": [OPENAT]})
+    policies = host.policies()
+    policies.read()
+    path.unlink()
+
+    assert host.made == []
+    assert policies.load() == 1
+
+
+def test_everything_that_is_wrong_is_told_at_once(host, tmp_path):
+    """Files that are missing, mistakes, what the kernel lacks: a line for each."""
+    host.missing = {"fentry", "kprobe"}
+    host.write(
+        "a",
+        {"kprobes": [{"call": "sys_openat", "args": [{"index": 9, "type": "int"}]}]},
+    )
+    host.write("b", {"kprobes": [kprobe(call="no_such", args=[])]})
+    host.write("c", {"kprobes": [kprobe(), OPENAT]})
+    lines = host.refusal(tmp_path / "none.yaml").splitlines()
+    errors = [line for line in lines if not line.startswith("  hint: ")]
+
+    assert [line.replace(f"{host.folder}/", "") for line in errors] == [
+        "a.yaml:13:16: error: spec.kprobes[0].args[0].index: 9 is too large",
+        f"{tmp_path}/none.yaml: error: cannot be read: No such file or directory",
+        "b.yaml:10:13: error: spec.kprobes[0].call: the kernel has no function "
+        "'no_such'",
+        "c.yaml:9:4: error: spec.kprobes[0]: function security_file_permission "
+        f"{NO_KPROBE}",
+    ]
+    assert host.made == []
+
+
+def test_hooks_that_lack_the_same_are_one_line(host):
+    """A list of functions does not flood."""
+    host.missing = {"fentry", "kprobe"}
+    names = ["fd_install", "tcp_connect", "tcp_close", "cap_capable", "vfs_write"]
+    spec = {
+        "kprobes": [{"call": "list:many", "syscall": False}],
+        "lists": [{"name": "many", "values": names}],
+    }
+    host.write("a", spec, spec)
+    lines = host.refusal().splitlines()
+
+    assert len(lines) == 2  # one for each policy
+    assert lines[0] == (
+        f"{host.folder}/a.yaml:9:4: error: spec.kprobes[0]: functions fd_install, "
+        f"tcp_connect, tcp_close, cap_capable and 1 more {NO_KPROBE}"
+    )
+
+
+def test_very_many_errors_are_counted(host):
+    """The first fifty are shown."""
+    names = [f"no_{number}" for number in range(60)]
+    spec = {
+        "kprobes": [{"call": "list:many", "syscall": False}],
+        "lists": [{"name": "many", "values": names}],
+    }
+    host.write("a", spec)
+    lines = host.refusal().splitlines()
+
+    assert len(lines) == 51
+    assert lines[-1] == "and 10 more"
+
+
+def test_untrusted_files_are_refused(host):
+    """What others could have written is not loaded."""
+    host.write("a", {"kprobes": [OPENAT]}).chmod(0o666)
+
+    assert "a.yaml: error: can be written by others (mode 0666)" in host.refusal()
+
+
+def test_names_are_unique(host, tmp_path):
+    """A second policy of the same name is refused, with the place of the first."""
+    host.write("a", {"kprobes": [OPENAT]})
+    other = Host(tmp_path).write("a", {"kprobes": [OPENAT]})
+
+    assert host.refusal(other).startswith(
+        f"{other}:5:11: error: metadata.name: a is the name of a policy in "
+        f"{host.folder}/a.yaml:5"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (LimitError("too large"), PolicyError, "too large"),
+        (KernelError("bpf_map_update_batch", 22), KernelError, "bpf_map_update_batch"),
+    ],
+)
+def test_nothing_is_half_loaded(host, error, kind, text):
+    """Whatever fails while the set is put in force, the kernel side is closed."""
+    host.error = error
+    host.write("a", {"kprobes": [OPENAT]})
+    policies = host.policies()
+    with pytest.raises(kind, match=text):
+        policies.load()
+
+    assert [made.closed for made in host.made] == [1]
+    policies.close()
+    assert [made.closed for made in host.made] == [1]
+
+
+def test_a_hook_that_fails_is_told_with_its_places(host):
+    """Each entry that wants the hook is named by file, line and field."""
+    cause = KernelError("attach enter_kprobe to tcp_connect", 2)
+    host.error = HookError(AttachPoint("function", "tcp_connect"), ["a"], cause)
+    host.error.__cause__ = cause
+    host.write("a", {"kprobes": [OPENAT, kprobe(call="tcp_connect", args=[])]})
+    host.write("b", {"kprobes": [kprobe(call="tcp_connect", args=[])]})
+    lines = host.refusal().splitlines()
+    text = (
+        "function tcp_connect cannot be attached: attach enter_kprobe to tcp_connect: "
+        "No such file or directory (ENOENT)"
+    )
+
+    assert [line.replace(f"{host.folder}/", "") for line in lines] == [
+        f"a.yaml:18:4: error: spec.kprobes[1]: {text}",
+        f"b.yaml:9:4: error: spec.kprobes[0]: {text}",
+    ]
+    assert [made.closed for made in host.made] == [1]
+
+
+def test_remarks_are_logged_once_each(host):
+    """Warnings and notes have file, line, policy and field; of two documents too."""
+    mismatch = kprobe(args=[{"index": 0, "type": "sock"}])
+    stack = {"matchActions": [{"action": "Post", "kernelStackTrace": True}]}
+    path = host.write("a", {"kprobes": [mismatch]}, {"kprobes": [kprobe([stack])]})
+    (host.folder / "notes.txt").write_text("")
+    _, logs = load(host.policies())
+
+    assert logs[:-1] == [
+        {
+            "event": "is not read: only files that end in .yaml, .yml or .json are",
+            "log_level": "info",
+            "file": str(host.folder / "notes.txt"),
+        },
+        {
+            "event": "argument 0 is struct file *: read as sock",
+            "log_level": "warning",
+            "file": str(path),
+            "line": 13,
+            "policy": "a",
+            "field": "spec.kprobes[0].args[0]",
+        },
+        {
+            "event": "stack traces are not collected yet",
+            "log_level": "info",
+            "file": str(path),
+            "line": 50,
+            "policy": "a-1",
+            "field": "spec.kprobes[0].selectors[0].matchActions[0].kernelStackTrace",
+        },
+    ]
+
+
+KILL = kprobe(
+    [
+        {
+            "matchActions": [
+                {"action": "Sigkill"},
+                {"action": "Override", "argError": -1},
+            ]
+        },
+        {"matchActions": [{"action": "Sigkill"}, {"action": "Post"}]},
+    ]
+)
+
+
+def test_enforcement_is_announced_as_monitoring(host):
+    """A policy that would enforce draws one warning that names its actions."""
+    path = host.write("a", {"kprobes": [KILL]})
+    _, logs = load(host.policies())
+    [warning] = [entry for entry in logs if entry["log_level"] == "warning"]
+
+    assert warning == {
+        "event": "the policy runs in monitor mode: this release does not enforce",
+        "log_level": "warning",
+        "file": str(path),
+        "policy": "a",
+        "actions": ["Override", "Sigkill"],
+    }
+
+
+def test_monitoring_that_was_asked_for_is_not_announced(host):
+    """A policy in monitor mode gets what it wants."""
+    monitor = [{"name": "policy-mode", "value": "monitor"}]
+    path = host.write("a", {"kprobes": [KILL], "options": monitor})
+    [loaded] = load_policies([path]).policies
+
+    assert enforcing_actions(loaded.policy) == []
+
+
+# ---- judging ----
+
+
+def said(host, target=None, probe=None):
+    found = judge(load_policies([host.folder]), target or Target(), probe)
+    return [f"{d.severity}: {d.path}: {d.message}" for d in found.diagnostics], found
+
+
+def test_without_probes_nothing_is_said_about_attaching(host):
+    """Who may not try hooks gets a judgement of the document."""
+    host.missing = {"fentry", "kprobe"}
+    host.write("a", {"kprobes": [kprobe()]})
+
+    assert said(host)[0] == []
+    assert len(said(host, probe=host.probe)[1].errors) == 1
+
+
+def test_what_does_not_run_is_said_once(host):
+    """Where the compiler refuses a part, the note for it is left out."""
+    host.write("a", {"uprobes": [{"path": "/bin/sh", "symbols": ["main"]}]})
+
+    assert said(host)[0] == [
+        "error: spec.uprobes[0]: uprobes cannot run in this release"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "subject", "path", "what"),
+    [
+        (
+            {"tracepoints": [{"subsystem": "a", "event": "b"}]},
+            "tracepoints",
+            "spec.tracepoints[0].event",
+            "tracepoint 'a/b'",
+        ),
+        (
+            {"kprobes": [kprobe(call="tcp_connects", args=[])]},
+            "functions",
+            "spec.kprobes[0].call",
+            "function 'tcp_connects'",
+        ),
+        (
+            {"lsmhooks": [{"hook": "file_opens"}]},
+            "types",
+            "spec.lsmhooks[0].hook",
+            "LSM hook 'file_opens'",
+        ),
+    ],
+)
+def test_what_cannot_be_told(host, spec, subject, path, what):
+    """A name that cannot be looked up is not said to be missing; the hint says why."""
+    host.write("a", spec)
+    texts, found = said(host, Target(**{subject: "root only"}))
+
+    assert texts == [f"error: {path}: it cannot be told whether the kernel has {what}"]
+    assert [d.hint for d in found.errors] == ["root only"]
+    assert said(host)[0] == [f"error: {path}: the kernel has no {what}"]
+
+
+def test_order_is_that_of_files_and_lines(host):
+    """What is said about one file stands together, from its first line on."""
+    stack = {"matchActions": [{"action": "Post", "kernelStackTrace": True}]}
+    host.write("a", {"kprobes": [kprobe([stack]), kprobe(call="no_such", args=[])]})
+    host.write("b", {"kprobes": [kprobe([stack])]})
+
+    assert [text.split(":")[1].strip() for text in said(host)[0]] == [
+        "spec.kprobes[0].selectors[0].matchActions[0].kernelStackTrace",
+        "spec.kprobes[1].call",
+        "spec.kprobes[0].selectors[0].matchActions[0].kernelStackTrace",
+    ]
