@@ -77,9 +77,9 @@ class Kernel:
     lsm_hook = raw_tracepoint
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sensor() -> Iterator[LifecycleSensor]:
-    """Process events on, everybody in the table."""
+    """Process events on, everybody in the table. One: a start takes seconds in a VM."""
     with LifecycleSensor(LIMITS) as found:
         found.attach()
         found.seed()
@@ -89,6 +89,8 @@ def sensor() -> Iterator[LifecycleSensor]:
 @pytest.fixture
 def generations(sensor: LifecycleSensor) -> Iterator[PolicyGenerations]:
     """An empty policy set."""
+    events(sensor)
+    sensor.shared.maps["active"].update(bytes(4), bytes(4))
     found = PolicyGenerations(sensor, Kernel(), lambda *_: None)
     yield found
     found.close()
@@ -393,7 +395,7 @@ def test_followed_binaries_stay_followed(sensor, generations):
 
 
 def test_no_hit_sees_another_generation_while_it_changes(sensor, generations):
-    """300 switches under fire: each hit has the policies of its own generation."""
+    """100 switches under fire: each hit has the policies of its own generation."""
     plans = [Plan((hook(-5),)), Plan((hook(-5, -5),))]
     sizes = {}
     stop = threading.Event()
@@ -406,7 +408,7 @@ def test_no_hit_sees_another_generation_while_it_changes(sensor, generations):
     thread.start()
     wrong = []
     try:
-        for i in range(300):
+        for i in range(100):
             sizes[generations.apply(plans[i % 2]).generation] = i % 2 + 1
             wrong += [
                 event

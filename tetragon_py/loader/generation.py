@@ -108,6 +108,7 @@ class PolicyGenerations:
         self._free_counters = list(
             range(self._maps["counters"].max_entries - 1, -1, -1)
         )
+        self._zeros = bytes(self._maps["counters"].value_size)
         self.generation = 0
 
     def apply(self, plan: Plan) -> Switch:
@@ -226,7 +227,9 @@ class PolicyGenerations:
         if key not in self._counters:
             if not self._free_counters:
                 raise LimitError("the policy set has more selectors than counters")
-            self._counters[key] = self._free_counters.pop()
+            row = self._free_counters.pop()
+            self._maps["counters"].update(row.to_bytes(4, "little"), self._zeros)
+            self._counters[key] = row
         return self._counters[key]
 
     # ---- the switch ----
@@ -276,11 +279,8 @@ class PolicyGenerations:
             for point, hook in self._current.items()
             for selector in hook.plan.selectors
         }
-        zeros = bytes(self._maps["counters"].value_size)
         for key in self._counters.keys() - live:
-            row = self._counters.pop(key)
-            self._maps["counters"].update(row.to_bytes(4, "little"), zeros)
-            self._free_counters.append(row)
+            self._free_counters.append(self._counters.pop(key))
 
 
 def _match_key(point: AttachPoint, selector: SelectorPlan) -> MatchKey:
