@@ -40,6 +40,7 @@ struct hit {
 	struct event_hook event;
 	__u8 bytes[ARGUMENTS_BYTES_MAX + ARGUMENT_SLACK];
 	/* Work space of single stages; not kept from entry to return. */
+	__u32 told_counters[HOOK_MATCHES_MAX]; /* row of "counters" of each match */
 	struct vector collected;
 	struct long_text_key key;
 	__u32 search_at; /* of a substring: where in "bytes" */

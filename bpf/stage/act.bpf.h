@@ -67,9 +67,32 @@ __noinline int act_for(__u32 bit)
 	match->done = selector->actions & ~selector->monitored;
 	match->_pad = 0;
 	match->error = 0;
+	hit->told_counters[MASK_INDEX(hit->told, HOOK_MATCHES_MAX)] = selector->counter;
 	hit->told++;
 	counter->posted++;
 	return selector->policy_end;
+}
+
+/* The record of these matches found no room: each policy has lost an event. */
+__noinline int count_lost_matches(void)
+{
+	struct hit *hit = hit_get();
+	__u32 i;
+
+	if (!hit)
+		return 0;
+	for (i = 0; i < HOOK_MATCHES_MAX; i++) {
+		struct selector_counters *counter;
+
+		if (i >= hit->told)
+			break;
+		counter = bpf_map_lookup_elem(&counters, &hit->told_counters[i]);
+		if (counter) {
+			counter->posted--;
+			counter->lost++;
+		}
+	}
+	return 0;
 }
 
 /* Act for up to HOOK_MATCHES_MAX policies from hit->position on. Returns whether more may follow. */

@@ -43,13 +43,20 @@ static __always_inline void begin_record(struct event_header *header, __u32 lane
 	header->boottime_ns = boottime_ns;
 }
 
-/* Post "size" bytes (a multiple of 8) to the ring of the record's lane, or count the loss. */
-static __always_inline void post_record(void *ring, struct event_header *header, __u64 size,
+/*
+ * Post "size" bytes (a multiple of 8) to the ring of the record's lane, or count the loss. Returns
+ * 0 if it was posted.
+ */
+static __always_inline long post_record(void *ring, struct event_header *header, __u64 size,
 					__u32 tgid)
 {
+	long error;
+
 	header->size = size;
-	if (bpf_ringbuf_output(ring, header, size, 0))
+	error = bpf_ringbuf_output(ring, header, size, 0);
+	if (error)
 		count_loss(LOSS_RING_FULL, header->type, tgid);
+	return error;
 }
 
 #endif

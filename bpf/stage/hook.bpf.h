@@ -88,8 +88,9 @@ __noinline int tell(void)
 	begin_record(&hit->event.header, LANE_POLICY, EVENT_HOOK, bpf_ktime_get_boot_ns());
 	size = CLAMP_SIZE(hit->used + hit->told * sizeof(struct hook_match),
 			  ARGUMENTS_BYTES_MAX + ARGUMENT_TEXT_MAX);
-	post_record(&policy_events, &hit->event.header, sizeof(hit->event) + size,
-		    hit->event.process.tgid);
+	if (post_record(&policy_events, &hit->event.header, sizeof(hit->event) + size,
+			hit->event.process.tgid))
+		count_lost_matches();
 	hit->event.flags |= HOOK_CONTINUED;
 	return more;
 }

@@ -470,3 +470,18 @@ def test_followed_pids(sensor, generations):
 
     assert told[0] == own
     assert len(set(told)) == 2
+
+
+def test_what_finds_no_room_is_told_and_counted(generations, sensor):
+    """A full ring is a loss of hooks, exact, and one of each policy that wanted it."""
+    generations.apply(Plan((hook(-5, -5),)))
+    sensor.losses.read_new()
+    for _ in range(20_000):
+        seek(-5)
+    [lost] = sensor.losses.read_new()
+    told = len(events(sensor))
+
+    assert (lost.cause, list(lost.counts)) == ("ring_full", ["hook"])
+    assert told + lost.counts["hook"] == 20_000
+    for matched, posted, *_, own in generations.counters().values():
+        assert (matched, posted, own) == (20_000, told, lost.counts["hook"])

@@ -109,7 +109,9 @@ def test_no_hit_is_classified_with_a_foreign_generation(sensor, triggers, tmp_pa
                 for event in policy_events(sensor):
                     turn = (event.generation - 1) % 2
                     told[turn] += 1
-                    if parents.get(event.process.tgid) != (one, two)[turn] or len(event.matches) != len(plans[turn].hooks[0].selectors):
+                    selectors = plans[turn].hooks[0].selectors
+                    is_wanted = parents.get(event.process.tgid) == (one, two)[turn]
+                    if not is_wanted or len(event.matches) != len(selectors):
                         wrong.append(event)
         finally:
             generations.close()
