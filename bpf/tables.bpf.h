@@ -40,6 +40,14 @@ struct {
 	__type(value, struct selector_counters);
 } counters SEC(".maps");
 
+/* How often each hook was hit, whatever its policies made of it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HOOKS_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} hook_hits SEC(".maps");
+
 /* Values are numbers of vectors, or classes of processes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

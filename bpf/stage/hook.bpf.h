@@ -58,6 +58,14 @@ static __always_inline void find_process(struct hit *hit)
 	hit->class = entry->classes[hit->generation & 1];
 }
 
+static __always_inline void count_hit(__u32 hook)
+{
+	__u64 *count = bpf_map_lookup_elem(&hook_hits, &hook);
+
+	if (count)
+		++*count; /* of this CPU; a count that is lost to preemption is no event */
+}
+
 /* Every selector is content until a dimension says otherwise. */
 static __always_inline void match_all(struct hit *hit, const struct hook_config *config)
 {
@@ -114,6 +122,7 @@ static __always_inline void hook_run(struct hit *hit, __u32 hook, __u32 row, __u
 
 	if (!config)
 		return;
+	count_hit(hook);
 	hit->config = row;
 	hit->generation = generation;
 	hit->used = 0;

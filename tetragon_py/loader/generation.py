@@ -173,6 +173,17 @@ class PolicyGenerations:
             found[key] = tuple(map(sum, zip(*per_cpu, strict=True)))
         return found
 
+    def hits(self) -> dict[AttachPoint, int]:
+        """How often each hook in force was hit since it was attached."""
+        table = self._maps["hook_hits"]
+        return {
+            point: sum(
+                int.from_bytes(value, "little")
+                for value in table.percpu_values(hook.number.to_bytes(4, "little"))
+            )
+            for point, hook in self._current.items()
+        }
+
     def close(self) -> None:
         """Take all hooks out of the kernel; twice does nothing."""
         self._hooks.close()
@@ -194,6 +205,8 @@ class PolicyGenerations:
             else:
                 number = self._hooks.attach(plan.point, wants_return=plan.wants_return)
                 attached.append(number)
+                hits = self._maps["hook_hits"]
+                hits.update(number.to_bytes(4, "little"), bytes(hits.value_size))
         except TetragonError as error:
             raise HookError(plan.point, policies, error) from error
         matches = self._match_all(plan, old, number)
