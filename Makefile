@@ -128,7 +128,7 @@ ci: build/dev.stamp all $(TRIGGERS) ## all tests here, then on the kernels: 45 m
 		echo "== $$1: $$((SECONDS - since)) s, in all $$SECONDS s"; }; \
 	step 'without root' $(PYTEST) tests/test_tree.py tests/unit; \
 	step 'on this kernel' $(PYTEST) --ignore=tests/test_tree.py --ignore=tests/unit; \
-	step 'on other kernels' $(BIN)/python -m tests.vm --smoke-after 1200 5.10 6.12 7.2 6.1
+	step 'on other kernels' $(BIN)/python -m tests.vm --smoke-after 900 5.10 6.12 7.2 6.1
 
 bench: build/dev.stamp all ## ratios against a C floor and against no agent at all
 	$(Q)$(BIN)/python -m tests.bench

@@ -14,8 +14,11 @@ import pytest
 import structlog
 import structlog.testing
 
+from tests.bpf.lseek import LIMITS, Kernel, events
 from tetragon_py.libbpf import BpfObject
 from tetragon_py.libbpf._libbpf import ffi, lib
+from tetragon_py.loader.generation import PolicyGenerations
+from tetragon_py.loader.lifecycle import LifecycleSensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +72,25 @@ def run() -> Callable[..., int]:
         return int(ffi.cast("int", result[0]))
 
     return run_program
+
+
+@pytest.fixture(scope="module")
+def sensor() -> Iterator[LifecycleSensor]:
+    """Process events on, everybody in the table. One: a start takes seconds in a VM."""
+    with LifecycleSensor(LIMITS) as found:
+        found.attach()
+        found.seed()
+        yield found
+
+
+@pytest.fixture
+def generations(sensor: LifecycleSensor) -> Iterator[PolicyGenerations]:
+    """An empty policy set."""
+    events(sensor)
+    sensor.shared.maps["active"].update(bytes(4), bytes(4))
+    found = PolicyGenerations(sensor, Kernel(), lambda *_: None)
+    yield found
+    found.close()
 
 
 @pytest.fixture(autouse=True)

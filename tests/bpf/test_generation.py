@@ -1,157 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generations of policies on system calls: what a hit finds, and what a switch changes.
-
-Plans are written by hand; the calls are lseek() with descriptors that do not exist.
-"""
+"""Generations of policies: what a hit of a system call finds, what a switch changes."""
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import os
-import subprocess
-import sys
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.bpf.lseek import (
+    ARGUMENTS,
+    GETPGID,
+    LSEEK,
+    SIGN,
+    events,
+    hook,
+    policies,
+    seek,
+    selectors,
+)
 from tetragon_py.abi import _generated as c
-from tetragon_py.abi.record import INDEX
 from tetragon_py.compiler.plan import (
     ArgumentPlan,
     AttachPoint,
-    ClassPlan,
     DimensionPlan,
     HookPlan,
     Plan,
     SelectorPlan,
 )
-from tetragon_py.decode.hook import decode_hook
 from tetragon_py.errors import TetragonError
-from tetragon_py.loader.generation import HookError, PolicyGenerations
-from tetragon_py.loader.lifecycle import LifecycleSensor
-from tetragon_py.loader.shared import SensorLimits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tetragon_py.events.hook import HookEvent
-
-LIMITS = SensorLimits(
-    ring_bytes=(1 << 20, 4096, 1 << 20),
-    process_entries=65536,
-    arguments_bytes=c.ARGUMENTS_MAX_BYTES,
-    environment_bytes=0,
-)
-LSEEK = AttachPoint("syscall", "lseek", "x64")
-GETPGID = AttachPoint("syscall", "getpgid", "x64")
-NUMBERS = {"lseek": 8, "getpgid": 121}
-LIBC = ctypes.CDLL(None, use_errno=True)
-FILTERED = c.ARGUMENT_FILTERED
-#: lseek(fd, offset, whence)
-ARGUMENTS = (
-    ArgumentPlan(c.ARGUMENT_INT32, c.FROM_REGISTER, index=0, flags=FILTERED),
-    ArgumentPlan(c.ARGUMENT_INT64, c.FROM_REGISTER, index=1),
-    ArgumentPlan(c.ARGUMENT_UINT32, c.FROM_REGISTER, index=2),
-)
-#: Signed numbers have their sign bit flipped: they order as unsigned ones.
-SIGN = 1 << 63
-
-
-class Kernel:
-    """As much of the target as attaching needs."""
-
-    features = frozenset[str]()
-
-    def function(self, name: str) -> None:
-        raise AssertionError(name)
-
-    def syscall_number(self, name: str, abi: str) -> int | None:
-        assert abi == "x64"
-        return NUMBERS.get(name)
-
-    def raw_tracepoint(self, name: str) -> None:
-        raise AssertionError(name)
-
-    lsm_hook = raw_tracepoint
-
-
-@pytest.fixture(scope="module")
-def sensor() -> Iterator[LifecycleSensor]:
-    """Process events on, everybody in the table. One: a start takes seconds in a VM."""
-    with LifecycleSensor(LIMITS) as found:
-        found.attach()
-        found.seed()
-        yield found
-
-
-@pytest.fixture
-def generations(sensor: LifecycleSensor) -> Iterator[PolicyGenerations]:
-    """An empty policy set."""
-    events(sensor)
-    sensor.shared.maps["active"].update(bytes(4), bytes(4))
-    found = PolicyGenerations(sensor, Kernel(), lambda *_: None)
-    yield found
-    found.close()
-
-
-def selectors(count: int, **changes: object) -> tuple[SelectorPlan, ...]:
-    """One selector of each of `count` policies, that posts."""
-    plans = []
-    for i in range(count):
-        plan = SelectorPlan(f"policy-{i}", "spec.kprobes[0]", 0, i, c.ACTION_POST)
-        plans.append(
-            dataclasses.replace(plan, **{"arguments": (0, 1, 2)} | changes)  # type: ignore[arg-type]
-        )
-    return tuple(plans)
-
-
-def fd_is(*wanted: int) -> DimensionPlan:
-    """Selector n wants descriptor wanted[n]."""
-    rows = {0: 0}
-    for value in sorted(set(wanted)):
-        rows[value + SIGN] = sum(1 << n for n, one in enumerate(wanted) if one == value)
-        rows[value + 1 + SIGN] = 0
-    return DimensionPlan(
-        c.DIMENSION_RANGE,
-        c.SOURCE_ARGUMENT,
-        tuple(rows.items()),
-        0,
-        0,
-        slot=0,
-        width=4,
-        flags=c.DIMENSION_SIGNED,
-    )
-
-
-def hook(*wanted: int, **changes: object) -> HookPlan:
-    """A policy for each descriptor."""
-    plan = HookPlan(LSEEK, ARGUMENTS, (fd_is(*wanted),), selectors(len(wanted)))
-    return dataclasses.replace(plan, **changes)  # type: ignore[arg-type]
-
-
-def seek(fd: int, offset: int = 7, whence: int = 1) -> None:
-    LIBC.syscall(8, fd, ctypes.c_longlong(offset), whence)
-
-
-def events(sensor: LifecycleSensor) -> list[HookEvent]:
-    """What is in the policy ring now."""
-    ring, found = sensor.rings[c.LANE_POLICY], []
-    end = ring.produced
-    while (batch := ring.peek()) is not None:
-        data = bytes(batch.data)
-        for offset, kind in INDEX.iter_unpack(batch.index):
-            assert kind == c.EVENT_HOOK
-            found.append(decode_hook(data, offset))
-        ring.commit(batch.position)
-        if batch.position >= end:
-            break
-    return found
-
-
-def policies(event: HookEvent) -> list[int]:
-    return [match.policy for match in event.matches]
+from tetragon_py.loader.generation import HookError
 
 
 def test_what_a_hit_tells(sensor, generations):
@@ -338,62 +217,6 @@ def test_filter_on_the_return(sensor, generations):
     assert [event.values[0] for event in events(sensor)] == [-5]
 
 
-CALL = "import ctypes; ctypes.CDLL(None).syscall(8, -5, 0, 0)"
-
-
-def binary_is(rows: dict[int, int], slot: int = c.BINARY_BEGIN) -> DimensionPlan:
-    return DimensionPlan(
-        c.DIMENSION_CLASS, c.SOURCE_BINARY, tuple(rows.items()), 0, 0, slot=slot
-    )
-
-
-def own_binary() -> bytes:
-    return os.fsencode(os.path.realpath("/proc/self/exe"))
-
-
-def test_binaries_that_lived_before(sensor, generations):
-    """The processes of the table are classified before the switch."""
-    classes = ClassPlan(
-        begins=((own_binary() + b"\0", 1), (b"/nowhere/", 2)), begin_follows=(0, 0, 0)
-    )
-    plan = hook(-5, dimensions=(fd_is(-5), binary_is({0: 0, 1: 1, 2: 0})))
-    generations.apply(Plan((plan,), classes))
-    seek(-5)
-
-    assert len(events(sensor)) == 1
-
-
-def test_binaries_that_come_later(sensor, generations):
-    """Exec classifies: the child of another binary is told, this process is not."""
-    classes = ClassPlan(ends=((own_binary()[::-1], 1),), end_follows=(0, 0))
-    of_parent = binary_is({0: 0, 1: 1}, c.BINARY_PARENT_END)
-    generations.apply(Plan((hook(-5, dimensions=(of_parent,)),), classes))
-    seek(-5)
-    before = events(sensor)
-    subprocess.run([sys.executable, "-c", CALL], check=True)
-    found = events(sensor)
-
-    parent_is_python = (
-        os.fsencode(os.path.realpath(f"/proc/{os.getppid()}/exe")) == own_binary()
-    )
-    assert bool(before) is parent_is_python
-    assert {event.process.tgid for event in found if event.values[0] == -5}
-    assert os.getpid() not in {event.process.tgid for event in found}
-
-
-def test_followed_binaries_stay_followed(sensor, generations):
-    """Children of a followed binary are in its set, whatever they run."""
-    classes = ClassPlan(begins=((own_binary() + b"\0", 1),), begin_follows=(0, 1))
-    followed = DimensionPlan(c.DIMENSION_BITS, c.SOURCE_FOLLOWED, ((0, 1),), 0, 0)
-    generations.apply(Plan((hook(-5, dimensions=(followed,)),), classes))
-    shell = ["/bin/sh", "-c", f"{sys.executable} -c '{CALL}'; true"]
-    subprocess.run(shell, check=True)
-    told = {event.process.tgid for event in events(sensor) if event.values[0] == -5}
-
-    assert told
-    assert os.getpid() not in told
-
-
 def test_no_hit_sees_another_generation_while_it_changes(sensor, generations):
     """100 switches under fire: each hit has the policies of its own generation."""
     plans = [Plan((hook(-5),)), Plan((hook(-5, -5),))]
@@ -423,55 +246,6 @@ def test_no_hit_sees_another_generation_while_it_changes(sensor, generations):
     assert wrong == []
 
 
-def test_namespaces_that_changed(sensor, generations):
-    """A process that left the namespace of its exec is told, one that stayed is not."""
-    uts = DimensionPlan(c.DIMENSION_BITS, c.SOURCE_NAMESPACES_CHANGED, ((0, 1),), 0, 0)
-    generations.apply(Plan((hook(-5, dimensions=(fd_is(-5), uts)),)))
-    leave = "import ctypes; ctypes.CDLL(None).unshare(0x04000000)"  # CLONE_NEWUTS
-    subprocess.run([sys.executable, "-c", CALL], check=True)
-    stayed = events(sensor)
-    left = subprocess.Popen([sys.executable, "-c", f"{leave}\n{CALL}"])
-    left.wait()
-
-    assert stayed == []
-    assert [event.process.tgid for event in events(sensor)] == [left.pid]
-
-
-def test_capabilities_that_changed(sensor, generations):
-    """Dropping one after the exec is a change of the effective set."""
-    effective = DimensionPlan(
-        c.DIMENSION_BITS,
-        c.SOURCE_CAPABILITIES_CHANGED,
-        ((21, 1),),  # CAP_SYS_ADMIN
-        0,
-        0,
-        slot=c.CAPABILITIES_EFFECTIVE,
-    )
-    generations.apply(Plan((hook(-5, dimensions=(fd_is(-5), effective)),)))
-    drop = "import os; os.setresuid(-1, 65534, -1)"  # the effective set is empty then
-    subprocess.run([sys.executable, "-c", CALL], check=True)
-    kept = events(sensor)
-    dropped = subprocess.Popen([sys.executable, "-c", f"{drop}\n{CALL}"])
-    dropped.wait()
-
-    assert kept == []
-    assert [event.process.tgid for event in events(sensor)] == [dropped.pid]
-
-
-def test_followed_pids(sensor, generations):
-    """followForks: the process with the pid and all that descend from it, once on."""
-    own = os.getpid()
-    classes = ClassPlan(pids=((own, 1),))
-    followed = DimensionPlan(c.DIMENSION_BITS, c.SOURCE_FOLLOWED, ((0, 1),), 0, 0)
-    generations.apply(Plan((hook(-5, dimensions=(fd_is(-5), followed)),), classes))
-    seek(-5)
-    subprocess.run(["/bin/sh", "-c", f"{sys.executable} -c '{CALL}'; :"], check=True)
-    told = [event.process.tgid for event in events(sensor)]
-
-    assert told[0] == own
-    assert len(set(told)) == 2
-
-
 def test_what_finds_no_room_is_told_and_counted(generations, sensor):
     """A full ring is a loss of hooks, exact, and one of each policy that wanted it."""
     generations.apply(Plan((hook(-5, -5),)))
@@ -481,7 +255,53 @@ def test_what_finds_no_room_is_told_and_counted(generations, sensor):
     [lost] = sensor.losses.read_new()
     told = len(events(sensor))
 
-    assert (lost.cause, list(lost.counts)) == ("ring_full", ["hook"])
+    assert lost.cause == "ring_full"
     assert told + lost.counts["hook"] == 20_000
     for matched, posted, *_, own in generations.counters().values():
         assert (matched, posted, own) == (20_000, told, lost.counts["hook"])
+
+
+@pytest.mark.parametrize("count", [3, 64, 100])
+def test_policies_with_different_actions(sensor, generations, count):
+    """Each gets its own: told, silent, limited, or monitored; all are counted."""
+    own = (
+        {"actions": c.ACTION_POST},
+        {"actions": c.ACTION_NO_POST},
+        {
+            "actions": c.ACTION_POST | c.ACTION_SIGNAL | c.ACTION_OVERRIDE,
+            "monitored": c.ACTION_SIGNAL | c.ACTION_OVERRIDE,
+            "signal": 9,
+            "error": -1,
+        },
+        {"actions": c.ACTION_POST, "rate_ms": 60_000, "rate_scope": c.RATE_PROCESS},
+    )
+    plans = tuple(
+        dataclasses.replace(plan, **own[i % len(own)])  # type: ignore[arg-type]
+        for i, plan in enumerate(selectors(count))
+    )
+    generations.apply(Plan((hook(*[-5] * count, selectors=plans),)))
+    hits = 5
+    for _ in range(hits):
+        seek(-5)
+    found = events(sensor)
+    told: dict[int, list[tuple[int, int]]] = {}
+    for match in (match for event in found for match in event.matches):
+        told.setdefault(match.policy, []).append((match.actions, match.done))
+    post = c.ACTION_POST
+
+    for i, counted in enumerate(generations.counters().values()):
+        matched, posted, limited, signalled, overridden, monitored, failed, lost = (
+            counted
+        )
+        assert (matched, signalled, overridden, failed, lost) == (hits, 0, 0, 0, 0)
+        assert (posted, limited, monitored) == (
+            *((hits, 0, 0), (0, 0, 0), (hits, 0, hits), (1, hits - 1, 0))[i % 4],
+        )
+    shown = sorted(tuple(one) for one in told.values())
+    wanted = [
+        [(post, post)] * hits,
+        [],
+        [(own[2]["actions"], post)] * hits,
+        [(post, post)],
+    ]
+    assert shown == sorted(tuple(wanted[i % 4]) for i in range(count) if wanted[i % 4])

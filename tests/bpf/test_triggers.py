@@ -19,7 +19,7 @@ def test_every_call_is_refused_or_changes_nothing(monkeypatch):
     """All of them with -1 and zeros: an errno, or the number of something that is."""
     target = KernelTarget()
     abi = target.native_abi
-    results = {}
+    results: dict[int, int] = {}
 
     class Libc:
         def syscall(self, *arguments: ctypes.c_long) -> None:
