@@ -29,7 +29,7 @@ SOURCES := $(notdir $(wildcard bpf/*.bpf.c))
 HEADERS := $(wildcard bpf/*.h bpf/*/*.h)
 BPF_CFLAGS := -g -O2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf -mcpu=v3 -I bpf
 
-.PHONY: all help run test check test-unit test-bpf test-e2e test-vm ci bench objects abi vmlinux wheel clean
+.PHONY: all help run test check test-unit test-bpf test-e2e test-vm ci fuzz bench objects abi vmlinux wheel clean
 all: $(BIN)/tetragon-py $(OBJECTS)/sha256sums ## build; the command is .venv/bin/tetragon-py
 
 help: ## this list
@@ -129,6 +129,9 @@ ci: build/dev.stamp all $(TRIGGERS) ## all tests here, then on the kernels: 45 m
 	step 'without root' $(PYTEST) tests/test_tree.py tests/unit; \
 	step 'on this kernel' $(PYTEST) --ignore=tests/test_tree.py --ignore=tests/unit; \
 	step 'on other kernels' $(BIN)/python -m tests.vm --smoke-after 900 5.10 6.12 7.2 6.1
+
+fuzz: build/dev.stamp all ## random policies and hits: the kernel's classifier against plain Python
+	$(Q)$(BIN)/python -m tests.fuzz
 
 bench: build/dev.stamp all ## ratios against a C floor and against no agent at all
 	$(Q)$(BIN)/python -m tests.bench
