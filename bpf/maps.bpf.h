@@ -70,8 +70,9 @@ struct path_walk {
 	__u64 mount;	   /* that it is on */
 	__u64 root_dentry; /* where to stop */
 	__u64 root_mount;
-	__u32 start; /* of the text so far: counts down from PATH_MAX_BYTES */
-	__u32 flags; /* PATH_* */
+	__u32 start;	/* of the text so far: counts down from PATH_MAX_BYTES */
+	__u32 flags;	/* PATH_* */
+	__u64 key_room; /* the beginning of struct text_key, if the path is one */
 	/* Verifier: 256 more than start's mask can reach. Behind the path is always a NUL. */
 	char text[PATH_MAX_BYTES + 256];
 	struct text_key key; /* work space of stage/binary.bpf.h */

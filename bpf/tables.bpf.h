@@ -29,9 +29,9 @@ ROWS(hook_configs, struct hook_config, 4096);
 ROWS(steps, struct resolve_step, 4096);
 ROWS(selectors, struct selector, 32768);
 ROWS(vectors, struct vector, 32768);
-ROWS(bounds, struct bound, 131072);
+ROWS(bounds, struct bound, 262144);
 ROWS(rows, __u32, 131072);
-ROWS(automata, struct automaton_state, 2048);
+ROWS(automata, struct automaton_state, 4096);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -65,8 +65,8 @@ struct {
 	__type(value, __u32);
 } addresses SEC(".maps");
 
-TABLE(short_texts, BPF_MAP_TYPE_HASH, struct short_text_key, __u32, 2048);
-TABLE(long_texts, BPF_MAP_TYPE_HASH, struct long_text_key, __u32, 256);
+TABLE(short_texts, BPF_MAP_TYPE_HASH, struct short_text_key, __u32, 4096);
+TABLE(long_texts, BPF_MAP_TYPE_HASH, struct long_text_key, __u32, 512);
 
 /* How processes are classified: one row per half. */
 ROWS(class_configs, struct class_config, 2);

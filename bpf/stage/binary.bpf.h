@@ -95,8 +95,7 @@ static __always_inline void fill_class(struct path_walk *walk, __u32 half,
 	class->binary[BINARY_END] = 0;
 	if (!config || !(config->flags & CLASS_HAS_BINARIES))
 		return;
-	/* a path that fills the buffer has no room for the key before it, and is cut anyway */
-	if (IS_OUTSIDE(start, offsetof(struct text_key, text), PATH_MAX_BYTES))
+	if (IS_OUTSIDE(start, 0, PATH_MAX_BYTES))
 		return;
 	class->binary[BINARY_BEGIN] = find_text(
 		&walk->text[start], CLAMP_SIZE(length + 1, TEXT_KEY_BYTES), config->begin_table, 0);

@@ -229,6 +229,7 @@ __noinline int classify_text(__u32 number)
 	const struct dimension *dimension;
 	const struct hook_config *config;
 	__u32 length, found;
+	enum cut cut;
 	__u64 at;
 
 	if (!hit)
@@ -238,6 +239,11 @@ __noinline int classify_text(__u32 number)
 		return 0;
 	dimension = &config->dimension[number];
 	if (find_value(hit, dimension, &at, &length))
+		return keep_vector(hit, config->words, dimension->error);
+	cut = find_cut(hit, dimension);
+	if ((dimension->kind == DIMENSION_TEXT && cut == CUT_FRONT) ||
+	    (dimension->kind == DIMENSION_TEXT_END && cut == CUT_END) ||
+	    (dimension->kind == DIMENSION_TEXT_WHOLE && cut != CUT_NOWHERE))
 		return keep_vector(hit, config->words, dimension->error);
 	switch (dimension->kind) {
 	case DIMENSION_TEXT:

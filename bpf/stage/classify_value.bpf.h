@@ -37,6 +37,27 @@ static __always_inline int find_value(struct hit *hit, const struct dimension *d
 	return 0;
 }
 
+enum cut {
+	CUT_NOWHERE,
+	CUT_FRONT, /* of a path */
+	CUT_END,
+};
+
+/* Which end of a text is missing: what the text says there is not known. */
+static __always_inline enum cut find_cut(struct hit *hit, const struct dimension *dimension)
+{
+	__u64 start = hit->at[MASK_INDEX(dimension->slot, HOOK_ARGUMENTS_MAX)];
+	struct argument_head *head;
+
+	if (IS_OUTSIDE(start, sizeof(*head), ARGUMENTS_BYTES_MAX))
+		return CUT_NOWHERE;
+	head = (void *)&hit->bytes[start - sizeof(*head)];
+	if (!(head->flags & ARGUMENT_CUT))
+		return CUT_NOWHERE;
+	return head->type >= ARGUMENT_FILE && head->type <= ARGUMENT_LINUX_BINPRM ? CUT_FRONT :
+										    CUT_END;
+}
+
 /* "width" bytes of "value", sign-extended if the dimension says so. */
 static __always_inline __u64 cut_number(const struct dimension *dimension, __u64 value)
 {
@@ -147,6 +168,7 @@ static __always_inline int read_number(struct hit *hit, const struct dimension *
 				       __u64 *value)
 {
 	struct task_struct *task;
+	bool is_unknown = hit->event.flags & HOOK_PROCESS_UNKNOWN;
 	__u64 before = 0;
 	int changed;
 
@@ -172,9 +194,13 @@ static __always_inline int read_number(struct hit *hit, const struct dimension *
 		*value = read_namespace_pid();
 		return 0;
 	case SOURCE_BINARY:
+		if (dimension->slot <= BINARY_END && is_unknown)
+			return -1;
 		*value = hit->class.binary[MASK_INDEX(dimension->slot, BINARY_CLASS_COUNT)];
 		return 0;
 	case SOURCE_FOLLOWED:
+		if (is_unknown)
+			return -1;
 		*value = hit->class.followed;
 		return 0;
 	case SOURCE_NAMESPACE:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tetragon_py import loader
+from tetragon_py.abi import _generated as c
 from tetragon_py.errors import KernelError, VerifierError
 from tetragon_py.libbpf import BpfObject
 from tetragon_py.libbpf.features import probe
+from tetragon_py.libbpf.maps import can_create
 from tetragon_py.loader.object_files import read_object
 from tetragon_py.loader.shared import SensorLimits, SharedMaps
 
@@ -63,7 +65,8 @@ def test_object_loads_without_a_warning(name):
 
         wanted = [p for p in bpf_object.programs.values() if p.autoload]
         assert all(program.fd >= 0 for program in wanted)
-        assert all(bpf_map.fd >= 0 for bpf_map in bpf_object.maps.values())
+        absent = set() if can_create(1, c.LONG_TEXT_KEY_SIZE, 4) else {"long_texts"}
+        assert {m.name for m in bpf_object.maps.values() if m.fd < 0} <= absent
 
 
 @pytest.mark.parametrize("name", NAMES)

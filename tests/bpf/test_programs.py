@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from tetragon_py.errors import KernelError
-from tetragon_py.libbpf import BpfObject
 from tetragon_py.libbpf._libbpf import lib
-from tetragon_py.loader.object_files import read_object
+from tetragon_py.loader.shared import SensorLimits, SharedMaps
+
+LIMITS = SensorLimits((4096, 4096, 4096), 65536, 8192, 0)
 
 
 def test_autoload_chooses_what_is_loaded(objects):
@@ -55,7 +58,8 @@ def test_attach_without_a_hook_is_an_error(objects):
 
 def test_iterator_is_read_to_its_end():
     """An iterator gives all that its program wrote; the link is closed twice."""
-    with BpfObject(read_object("iter"), "iter") as bpf_object:
+    with SharedMaps(LIMITS) as shared, contextlib.ExitStack() as undo:
+        bpf_object = shared.open("iter", undo)
         bpf_object.load()
         with bpf_object.programs["seed_processes"].attach() as link:
             first = link.read_iterator()
@@ -69,7 +73,8 @@ def test_iterator_is_read_to_its_end():
 
 def test_iterator_that_cannot_be_made(objects):
     """A link of another kind is no iterator."""
-    with BpfObject(read_object("process"), "process") as bpf_object:
+    with SharedMaps(LIMITS) as shared, contextlib.ExitStack() as undo:
+        bpf_object = shared.open("process", undo)
         bpf_object.load()
         with (
             bpf_object.programs["process_exit"].attach() as link,

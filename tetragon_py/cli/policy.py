@@ -84,7 +84,7 @@ def policy() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--strict", is_flag=True, help="Warnings and notes are failures too.")
 @click.option("--verbose", "-v", is_flag=True, help="List every hook (as root).")
-def check(files: Sequence[Path], *, strict: bool, verbose: bool) -> None:
+def _check(files: Sequence[Path], *, strict: bool, verbose: bool) -> None:
     """Judge policies: files, or directories of them."""
     sets = _judge(files)
     said = [each for found in sets for each in _as_notes(found)]
@@ -107,7 +107,7 @@ def check(files: Sequence[Path], *, strict: bool, verbose: bool) -> None:
 @policy.command("compile", epilog=_COMPILE_EPILOG)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--dump", is_flag=True, help="Print the tables; else only their sizes.")
-def compile_(files: Sequence[Path], *, dump: bool) -> None:
+def _compile(files: Sequence[Path], *, dump: bool) -> None:
     """Compile policies for this kernel, without loading them."""
     sets = _judge(files, probes=False)
     _show([each for found in sets for each in found.diagnostics])

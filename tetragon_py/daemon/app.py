@@ -76,6 +76,9 @@ def run_agent(settings: Settings, *, stdout_events: bool) -> int:
         names = HookNames()
         pipeline = Pipeline(cache, outputs, _FailureLog(), names)
         sensor = stack.enter_context(LifecycleSensor(_limits(settings)))
+        policies = PolicySet(settings, sensor, names)
+        stack.callback(policies.close)
+        policies.read()
         losses = LossWatch(sensor, pipeline)
 
         def tick() -> None:
@@ -87,8 +90,6 @@ def run_agent(settings: Settings, *, stdout_events: bool) -> int:
         stack.enter_context(_signals(drain))
         sensor.attach()
         count = pipeline.seed(_scan(settings, sensor))
-        policies = PolicySet(settings, sensor, names)
-        stack.callback(policies.close)
         policy_count = policies.load()
         _calm_collector()
         log.info(

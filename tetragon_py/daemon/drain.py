@@ -26,6 +26,7 @@ _GATHER_SECONDS = 0.005
 _HURRY_SHARE = 8
 #: While a sink is behind, its backlog is tried this often.
 _RETRY_SECONDS = 0.05
+_LIFECYCLE = 0  # LANE_LIFECYCLE
 #: Signals that one look takes out of the pipe: a byte each.
 _SIGNALS_MAX = 256
 
@@ -91,7 +92,8 @@ class Drain:
         """Read what is there now; returns the gaps seen in the records' numbers.
 
         A record of another lane may name a process of the lifecycle lane, never the
-        other way round: so the end of lifecycle is noted last and read first.
+        other way round: so the end of lifecycle is noted last and read first, and the
+        others are read up to their own ends only.
         """
         marks = [ring.produced for ring in reversed(self._rings)]
         gaps = 0
@@ -108,7 +110,8 @@ class Drain:
 
     def _drain_lane(self, lane: int, mark: int) -> int:
         ring, gaps = self._rings[lane], 0
-        while (batch := ring.peek()) is not None:
+        ends = () if lane == _LIFECYCLE else (mark,)
+        while (batch := ring.peek(*ends)) is not None:
             self._pipeline.failed_count += batch.damaged
             self._pipeline.run(batch.data, batch.index, lane)
             ring.commit(batch.position)

@@ -21,6 +21,7 @@ from tetragon_py.libbpf import features
 from tetragon_py.loader.backends import choose_backend, list_points
 from tetragon_py.loader.generation import HookError, PolicyGenerations
 from tetragon_py.loader.kernel import KernelTarget
+from tetragon_py.loader.triggers import trigger
 from tetragon_py.policy.diagnostic import Severity
 from tetragon_py.policy.later import later_parts
 from tetragon_py.policy.loaded import LoadResult, diagnose, diagnostic_at
@@ -232,6 +233,7 @@ class PolicySet:
             generations.close()
             raise
         self.generations = generations
+        _try_out(generations, target)
         log.info(
             "policies in force",
             policies=len(found.policies),
@@ -239,6 +241,17 @@ class PolicySet:
             generation=switch.generation,
             seconds=round(switch.seconds, 3),
         )
+
+
+def _try_out(generations: PolicyGenerations, target: KernelTarget) -> None:
+    """Hit the hooks that this process can hit; one that stays silent does not work."""
+    triggered = trigger(generations.hits(), target)
+    hits = generations.hits()
+    for point in sorted(triggered, key=str):
+        if not hits[point]:
+            log.error(
+                "hook is attached and does not run", kind=point.kind, hook=point.name
+            )
 
 
 def _policy_paths(settings: Settings) -> list[Path]:

@@ -148,6 +148,7 @@ class _Lib:
     def tpy_ring_peek(
         self,
         ring: Pointer,
+        end: int,
         buffer: Pointer,
         buffer_size: int,
         index: Pointer,

@@ -94,17 +94,19 @@ static __u64 sequence_gap(struct tpy_ring *ring, const struct event_header *head
 }
 
 /*
- * Copy records to "buffer", as many as fit and are complete, and put {offset, type} of each into
+ * Copy records before position "end" to "buffer", as many as fit and are complete, and put {offset, type} of each into
  * "index" (2 * index_size numbers). Records that the kernel side discarded are passed over, and
  * so are, counted, those that are not of abi/event.h or larger than the whole buffer.
  */
-void tpy_ring_peek(struct tpy_ring *ring, void *buffer, __u32 buffer_size, __u32 *index,
+void tpy_ring_peek(struct tpy_ring *ring, __u64 end, void *buffer, __u32 buffer_size, __u32 *index,
 		   __u32 index_size, struct tpy_batch *batch)
 {
 	__u64 position = ring->peeked, produced = tpy_ring_produced(ring);
 
+	if (end > produced)
+		end = produced;
 	memset(batch, 0, sizeof(*batch));
-	while (position < produced && batch->count < index_size) {
+	while (position < end && batch->count < index_size) {
 		const char *record = ring->data + (position & (ring->size - 1));
 		const struct event_header *header = (const void *)(record + BPF_RINGBUF_HDR_SZ);
 		__u32 state = __atomic_load_n((const __u32 *)record, __ATOMIC_ACQUIRE);

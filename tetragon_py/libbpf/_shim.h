@@ -72,7 +72,7 @@ struct tpy_batch {
 };
 struct tpy_ring *tpy_ring_open(int map_fd, __u64 size, int *error);
 void tpy_ring_close(struct tpy_ring *ring);
-void tpy_ring_peek(struct tpy_ring *ring, void *buffer, __u32 buffer_size, __u32 *index,
+void tpy_ring_peek(struct tpy_ring *ring, __u64 end, void *buffer, __u32 buffer_size, __u32 *index,
 		   __u32 index_size, struct tpy_batch *batch);
 void tpy_ring_commit(struct tpy_ring *ring, __u64 position);
 __u64 tpy_ring_produced(const struct tpy_ring *ring);

@@ -35,6 +35,10 @@ class Batch:
     position: int  # for `commit`
 
 
+#: Past all that a ring will ever hold.
+_NO_END = (1 << 64) - 1
+
+
 class RingBuffer:
     """One ring, mapped. A context manager; for one thread.
 
@@ -59,11 +63,21 @@ class RingBuffer:
         self._view = memoryview(self._data)
         self._index_view = memoryview(self._index)
 
-    def peek(self) -> Batch | None:
-        """Copy out the next complete records; None if there are none."""
+    def peek(self, end: int = _NO_END) -> Batch | None:
+        """Copy out the next complete records before `end`; None if there are none.
+
+        Args:
+            end: A value of `produced`: what the kernel has put in since is left alone.
+        """
         batch = self._batch
         lib.tpy_ring_peek(
-            self._ring, self._c_data, BUFFER_BYTES, self._c_index, INDEX_RECORDS, batch
+            self._ring,
+            end,
+            self._c_data,
+            BUFFER_BYTES,
+            self._c_index,
+            INDEX_RECORDS,
+            batch,
         )
         if not batch.count and not batch.damaged:
             return None

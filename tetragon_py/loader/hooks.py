@@ -243,8 +243,11 @@ class Hooks:
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001 - it has none
     ) -> list[Program]:
+        signature = self._target.lsm_hook(point.name)
+        if signature is None:  # libbpf would keep a descriptor open
+            raise UnsupportedError(f"LSM hook {point.name}", "another version")
         opened = self._open("lsm", number, undo)
-        _set_parameters(opened, self._target.lsm_hook(point.name))
+        _set_parameters(opened, signature)
         program = opened.programs["observe_lsm"]
         program.autoload = True
         program.set_target(point.name)  # libbpf puts bpf_lsm_ before it

@@ -12,11 +12,16 @@ import pytest
 import structlog
 
 from tests.unit.compiler.fake_target import FakeTarget
-from tetragon_py.cli import policy as command
+from tetragon_py.abi import _generated as c
+from tetragon_py.compiler.capture.surface import REGISTERS
+from tetragon_py.compiler.tables.automaton import STATES_MAX
 from tetragon_py.libbpf import features
 from tetragon_py.libbpf.features import FEATURES, ProbeResult
 from tetragon_py.loader import kernel
+from tetragon_py.policy.source import FILE_MAX_BYTES
+from tetragon_py.policy.values.parse import EQUAL_MAX_BYTES, PATTERN_MAX_BYTES
 
+README = (Path(__file__).parents[3] / "README.md").read_text()
 CORPUS = Path(
     os.environ.get("TETRAGON_CORPUS")
     or Path(__file__).parents[4] / "shared/corpus/examples"
@@ -101,79 +106,38 @@ def test_right(invoke, anybody):
     )
 
 
+OPENAT_FILTER = OPENAT + "  selectors:\n  - matchArgs:\n    - "
+TCP_ARGUMENT = TCP + "  args:\n  - "
 WRONG = {
     "an argument that a filter needs is not there": (
-        """
-        kprobes:
-        - call: sys_openat
-          args:
-          - {index: 1, type: string}
-          selectors:
-          - matchArgs:
-            - {index: 2, operator: Equal, values: ["1"]}
-        """,
+        OPENAT_FILTER + '{index: 2, operator: Equal, values: ["1"]}',
         "12:17: error: spec.kprobes[0].selectors[0].matchArgs[0].index: the hook has "
         "no argument with index 2",
     ),
     "an argument that the function has not": (
-        """
-        kprobes:
-        - call: tcp_connect
-          syscall: false
-          args:
-          - {index: 3, type: int}
-        """,
+        TCP_ARGUMENT + "{index: 3, type: int}",
         "10:7: error: spec.kprobes[0].args[0]: 'tcp_connect' has no argument 3",
     ),
     "a type that there is not": (
-        """
-        kprobes:
-        - call: sys_openat
-          args:
-          - {index: 1, type: strin}
-        """,
-        "9:24: error: spec.kprobes[0].args[0].type: unknown argument type 'strin'",
+        TCP_ARGUMENT + "{index: 0, type: soc}",
+        "10:24: error: spec.kprobes[0].args[0].type: unknown argument type 'soc'",
     ),
     "a type that system calls have not": (
-        """
-        kprobes:
-        - call: sys_openat
-          args:
-          - {index: 1, type: file}
-        """,
+        OPENAT.replace("string", "file"),
         "9:7: error: spec.kprobes[0].args[0]: a system call passes no file",
     ),
     "a function that is no system call": (
-        """
-        kprobes:
-        - call: tcp_connect
-        """,
-        "7:11: error: spec.kprobes[0].call: 'tcp_connect' is a function and no system "
+        "kprobes: [{call: tcp_connect}]",
+        "6:20: error: spec.kprobes[0].call: 'tcp_connect' is a function and no system "
         "call",
     ),
     "a filter that is impossible for the type": (
-        """
-        kprobes:
-        - call: sys_openat
-          args:
-          - {index: 1, type: string}
-          selectors:
-          - matchArgs:
-            - {index: 1, operator: GT, values: ["1"]}
-        """,
+        OPENAT_FILTER + '{index: 1, operator: GT, values: ["1"]}',
         "12:30: error: spec.kprobes[0].selectors[0].matchArgs[0].operator: GT does not "
         "work on type string",
     ),
     "a pattern that is too long": (
-        f"""
-        kprobes:
-        - call: sys_openat
-          args:
-          - {{index: 1, type: string}}
-          selectors:
-          - matchArgs:
-            - {{index: 1, operator: Prefix, values: ["/{"x" * 248}"]}}
-        """,
+        OPENAT_FILTER + f"{{index: 1, operator: Prefix, values: [/{'x' * 248}]}}",
         "12:47: error: spec.kprobes[0].selectors[0].matchArgs[0].values[0]: is longer "
         "than 248 bytes",
     ),
@@ -184,10 +148,7 @@ WRONG = {
         "7:5: error: spec.kprobes[0]: syscall openat gets 2000 selectors, more than "
         "1024",
     ),
-    "a field that there is not": (
-        "hello: world",
-        "6:3: error: spec.hello: unknown field",
-    ),
+    "a field that there is not": ("hello: world", "6:3: error: spec.hello: unknown f"),
 }
 
 
@@ -477,6 +438,43 @@ def test_compile_refuses(invoke, anybody):
     assert result.stdout.startswith("syscall openat x64\n")
 
 
+# ---- what the README says ----
+
+
+def test_example_of_the_readme(invoke, host):
+    """The policy that everybody copies is right, and draws what stands there."""
+    [text] = re.findall(r"```yaml\n(apiVersion.*?)```", README, re.DOTALL)
+    (host.folder / "ssh-configuration.yaml").write_text(text)
+    result = invoke("policy", "check", str(host.folder / "ssh-configuration.yaml"))
+    said = result.stdout.replace(f"{host.folder}/", "")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"policy check ssh-configuration.yaml\n{said}" in README
+
+
+def test_limits_of_the_readme():
+    """The numbers are those of the tables."""
+    table = README.partition("### Limits of policies")[2].partition("## ")[0]
+    rows = dict(re.findall(r"\| (.+?) \| (\d+)", table))
+
+    assert {what: int(number) for what, number in rows.items()} == {
+        "attach points of all policies": c.HOOKS_MAX - 1,
+        "selectors on one attach point, of all policies": c.SELECTORS_MAX,
+        "different arguments captured at one attach point": c.HOOK_ARGUMENTS_MAX,
+        "different properties compared at one attach point": c.DIMENSIONS_MAX,
+        "bytes of a `Prefix` or `Postfix` pattern": PATTERN_MAX_BYTES,
+        "bytes of an `Equal` text": EQUAL_MAX_BYTES,
+        "bytes of all texts that `SubString` searches for in one argument": (
+            STATES_MAX - 1
+        ),
+        "sets of `followForks` and `followChildren`, of all policies": (
+            c.FOLLOW_SETS_MAX
+        ),
+        "arguments from registers: the first": REGISTERS,
+        "MiB of a policy file": FILE_MAX_BYTES >> 20,
+    }
+
+
 # ---- this kernel ----
 
 
@@ -491,4 +489,3 @@ def test_published_policies_are_right(invoke, monkeypatch):
 
     assert [line for line in result.stderr.splitlines() if ": error: " in line] == []
     assert result.exit_code == 0
-    assert command.__all__ == ["policy"]

@@ -42,8 +42,10 @@ class Ring:
     def poke(self) -> None:
         os.write(self._poke, b"x")
 
-    def peek(self) -> Batch | None:
-        return self.batches.pop(0) if self.batches else None
+    def peek(self, end: int = 1 << 63) -> Batch | None:
+        if not self.batches or self.batches[0].position > end:
+            return None
+        return self.batches.pop(0)
 
     def commit(self, position: int) -> None:
         self.committed = position

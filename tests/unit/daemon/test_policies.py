@@ -42,6 +42,7 @@ class Generations:
     def __init__(self, error):
         self.closed = 0
         self.plans = []
+        self.hits_each = 1
         self.error = error
 
     def apply(self, plan):
@@ -50,6 +51,9 @@ class Generations:
         self.plans.append(plan)
         added = tuple(hook.point for hook in plan.hooks)
         return SimpleNamespace(generation=1, added=added, seconds=0.0123)
+
+    def hits(self):
+        return {hook.point: self.hits_each for hook in self.plans[-1].hooks}
 
     def close(self):
         self.closed += 1
