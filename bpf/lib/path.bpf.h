@@ -19,7 +19,7 @@
 #include "lib/bound.bpf.h"
 #include <bpf/bpf_core_read.h>
 
-#define PATH_STEP 32	   /* components per call */
+#define PATH_STEP 16	   /* components per call */
 #define NAME_MAX_BYTES 255 /* NAME_MAX of Linux */
 #define WALK_MORE 0
 #define WALK_DONE 1
