@@ -36,15 +36,20 @@ _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.001
 #: The end of the event file that is searched for the last process.
 _TAIL_BYTES = 1 << 20
+_TOTALS = ("fork", "exec", "exit", "hook", "lost")
 
 
 class Agent:
     """One run. A context manager.
 
     At the end it is killed if it was not stopped, and its event file removed.
+
+    Args:
+        name: Of its files.
+        policies: A file or directory.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, policies: Path | None = None) -> None:
         self.events = OUTPUT / f"{name}.jsonl"
         self._log = OUTPUT / f"{name}.log"
         self.events.unlink(missing_ok=True)
@@ -55,6 +60,8 @@ class Agent:
         }
         command = [str(Path(sys.executable).parent / "tetragon-py"), "run"]
         command += ["--export-filename", str(self.events), "--log-format", "json"]
+        if policies is not None:
+            command += ["--tracing-policy", str(policies)]
         started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stderr=log, env=environment)
@@ -79,15 +86,6 @@ class Agent:
         text = Path(f"/proc/{self.pid}/io").read_text()
         found = re.search(r"^syscw: (\d+)", text, re.MULTILINE)
         return int(found[1]) if found else 0
-
-    def program_ids(self) -> set[int]:
-        """The BPF programs that it holds."""
-        found = set()
-        for path in Path(f"/proc/{self.pid}/fdinfo").iterdir():
-            match = re.search(r"^prog_id:\s+(\d+)", path.read_text(), re.MULTILINE)
-            if match:
-                found.add(int(match[1]))
-        return found
 
     def rss_mb(self) -> float:
         """Resident memory (10^6 bytes) without the mappings of the ring buffers."""
@@ -119,13 +117,13 @@ class Agent:
         raise RuntimeError("the agent does not tell what happened")
 
     def stop(self) -> dict[str, int]:
-        """End it; what it counted: fork, exec, exit, lost."""
+        """End it; what it counted: fork, exec, exit, hook, lost."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(_PATIENCE_SECONDS)
         told = self._log_line("agent ends")
         if told is None:
             raise RuntimeError(f"the agent failed: {self._log_tail()}")
-        return {name: int(told[name]) for name in ("fork", "exec", "exit", "lost")}
+        return {name: int(told[name]) for name in _TOTALS}
 
     def kill(self) -> None:
         """Whatever it is doing; the event file stays."""

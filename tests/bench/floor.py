@@ -6,20 +6,17 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from tests.bench.agent import RING_BYTES
 from tests.bench.programs import OUTPUT
-from tetragon_py.abi._generated import EVENT_EXEC_SIZE
 from tetragon_py.daemon.drain import _GATHER_SECONDS, _HURRY_SHARE
 from tetragon_py.libbpf.ringbuf import BUFFER_BYTES, INDEX_RECORDS
-from tetragon_py.loader.lifecycle import _PATHS_BYTES
-from tetragon_py.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.bench.programs import Programs
+    from tetragon_py.libbpf import RingBuffer
 
 __all__ = ["Floor", "FloorResult"]
 
@@ -34,21 +31,21 @@ class FloorResult(NamedTuple):
 
 
 class Floor:
-    """One run. A context manager: killed at the end if it was not stopped."""
+    """One run. A context manager: killed at the end if it was not stopped.
 
-    def __init__(self, programs: Programs, line_bytes: int) -> None:
+    Args:
+        programs: The C programs.
+        line_bytes: Of each line that it writes.
+        rings: One per lane; nobody else reads them meanwhile.
+    """
+
+    def __init__(
+        self, programs: Programs, line_bytes: int, rings: Sequence[RingBuffer]
+    ) -> None:
         self._output = OUTPUT / "floor.jsonl"
         self._output.unlink(missing_ok=True)
-        objects = Path(str(files("tetragon_py.loader"))) / "objects"
-        defaults = Settings.model_validate({})
-        arguments = defaults.arguments_max_size
         options = {
-            "process": objects / "process.bpf.o",
-            "iter": objects / "iter.bpf.o",
             "output": self._output,
-            "processes": defaults.process_table_entries,
-            "arguments": arguments,
-            "scratch": EVENT_EXEC_SIZE + _PATHS_BYTES + arguments,
             "line": line_bytes,
             "batch-records": INDEX_RECORDS,
             "batch-bytes": BUFFER_BYTES,
@@ -56,8 +53,11 @@ class Floor:
             "hurry-share": _HURRY_SHARE,
         }
         command = [str(programs.floor), *(f"{k}={v}" for k, v in options.items())]
-        command += [f"ring={size}" for size in RING_BYTES]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        for ring in rings:
+            command += [f"fd={ring.fd}", f"ring={ring.size_bytes}"]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, pass_fds=[ring.fd for ring in rings]
+        )
         if self._output_line() != b"ready\n":
             self.kill()
             raise RuntimeError("the floor did not start")

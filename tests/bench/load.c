@@ -2,26 +2,36 @@
 /*
  * The workload.
  *
- *   load exec PROGRAM COUNT [RATE]   vfork and exec PROGRAM, one after the other, RATE per second;
- *                                    0 or nothing: as fast as it goes
+ *   load exec PROGRAM COUNT [RATE]   vfork and exec PROGRAM, one after the other
+ *   load seek COUNT [RATE]           lseek(-1, 0 .. COUNT - 1, 4444)
+ *   load open PATH COUNT [RATE]      openat() of PATH, which must not exist, with mode 5; a "####" in
+ *                                    PATH becomes 0000 .. 0999, another one in each call
+ *   load getppid COUNT [RATE]        getppid()
  *   load idle COUNT                  COUNT processes that do nothing until standard input ends
  *
- * Prints one JSON line: how many failed, wall time, CPU of itself and its children (user and
- * system) in all and per process.
+ * RATE is per second; 0 or nothing: as fast as it goes. Prints one JSON line: how many failed, wall
+ * time, CPU of itself and its children (user and system) in all and per operation.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define NSEC_PER_SEC 1000000000LL
-#define USAGE 2 /* exit status */
+#define NAP_NSEC 1000000LL /* calls are too fast for a sleep before each */
+#define USAGE 2		   /* exit status */
+#define WHENCE 4444	   /* that no other program asks for */
+#define MODE 5
+#define DIGITS "####"
+#define PATHS 1000 /* different ones */
 
 static long long now_ns(void)
 {
@@ -68,6 +78,14 @@ static int run_once(char *program)
 	return status;
 }
 
+static void tell(long count, double rate, long failures, long long wall, double cpu)
+{
+	printf("{\"count\":%ld,\"rate\":%g,\"failures\":%ld,\"wall_seconds\":%.6f,\"cpu_us\":%.0f,"
+	       "\"cpu_us_each\":%.4f,\"wall_us_each\":%.4f}\n",
+	       count, rate, failures, (double)wall / NSEC_PER_SEC, cpu, cpu / count,
+	       wall / 1e3 / count);
+}
+
 static int storm(char *program, long count, double rate)
 {
 	long long start = now_ns(), wall;
@@ -81,11 +99,54 @@ static int storm(char *program, long count, double rate)
 			failures++;
 	}
 	wall = now_ns() - start;
-	cpu = cpu_us() - cpu;
-	printf("{\"count\":%ld,\"rate\":%g,\"failures\":%ld,\"wall_seconds\":%.6f,\"cpu_us\":%.0f,"
-	       "\"cpu_us_per_process\":%.3f,\"wall_us_per_process\":%.3f}\n",
-	       count, rate, failures, (double)wall / NSEC_PER_SEC, cpu, cpu / count,
-	       wall / 1e3 / count);
+	tell(count, rate, failures, wall, cpu_us() - cpu);
+	return failures != 0;
+}
+
+/* ---- system calls ---- */
+
+static char *path, *digits;
+
+static int seek_once(long number)
+{
+	return syscall(SYS_lseek, -1, number, WHENCE) != -1;
+}
+
+static int open_once(long number)
+{
+	int i;
+
+	number %= PATHS;
+	for (i = (int)strlen(DIGITS) - 1; digits && i >= 0; i--) {
+		digits[i] = (char)('0' + number % 10);
+		number /= 10;
+	}
+	return syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, MODE) != -1;
+}
+
+static int getppid_once(long number)
+{
+	(void)number;
+	return syscall(SYS_getppid) < 0;
+}
+
+static int calls(int (*call)(long number), long count, double rate)
+{
+	long long start = now_ns(), wall;
+	double cpu = cpu_us();
+	long i, failures = 0;
+
+	for (i = 0; i < count; i++) {
+		if (rate > 0) {
+			long long due = start + (long long)(i / rate * NSEC_PER_SEC);
+
+			if (due - now_ns() > NAP_NSEC)
+				sleep_until(due);
+		}
+		failures += call(i);
+	}
+	wall = now_ns() - start;
+	tell(count, rate, failures, wall, cpu_us() - cpu);
 	return failures != 0;
 }
 
@@ -112,12 +173,34 @@ static int idle(long count)
 	return i != count;
 }
 
+/* The number in argument "at": 0 if there is none. */
+static double number_at(int argc, char **argv, int at)
+{
+	return argc > at ? atof(argv[at]) : 0;
+}
+
 int main(int argc, char **argv)
 {
-	if (argc >= 4 && !strcmp(argv[1], "exec") && atol(argv[3]) > 0)
-		return storm(argv[2], atol(argv[3]), argc > 4 ? atof(argv[4]) : 0);
-	if (argc == 3 && !strcmp(argv[1], "idle"))
-		return idle(atol(argv[2]));
-	fprintf(stderr, "usage: load exec PROGRAM COUNT [RATE] | load idle COUNT\n");
+	const char *what = argc > 2 ? argv[1] : "";
+	int takes_name = !strcmp(what, "exec") || !strcmp(what, "open");
+	long count = (long)number_at(argc, argv, 2 + takes_name);
+	double rate = number_at(argc, argv, 3 + takes_name);
+
+	if (count > 0 && !strcmp(what, "exec"))
+		return storm(argv[2], count, rate);
+	if (count > 0 && !strcmp(what, "open")) {
+		path = argv[2];
+		digits = strstr(path, DIGITS);
+		return calls(open_once, count, rate);
+	}
+	if (count > 0 && !strcmp(what, "seek"))
+		return calls(seek_once, count, rate);
+	if (count > 0 && !strcmp(what, "getppid"))
+		return calls(getppid_once, count, rate);
+	if (argc == 3 && !strcmp(what, "idle"))
+		return idle(count);
+	fprintf(stderr,
+		"usage: load exec PROGRAM COUNT [RATE] | load open PATH COUNT [RATE] |\n"
+		"       load seek COUNT [RATE] | load getppid COUNT [RATE] | load idle COUNT\n");
 	return USAGE;
 }

@@ -45,8 +45,6 @@ def build_programs() -> Programs:
             f"-I{_ROOT / 'bpf'}",
             f"-I{_SHIM}",
             str(_SHIM / "_ring.c"),
-            str(_SHIM / "_shim.c"),
-            "-lbpf",
         ),
     )
 

@@ -1,29 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runs: the same storm with nothing, with the floor and with the agent, in turns.
-
-Out goes one dictionary per subject: name of a report row -> all values measured.
-"""
+"""The same storm with nothing, with the floor and with the agent, in turns."""
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from tests.bench.agent import RING_BYTES, Agent
+from tests.bench.agent import Agent
 from tests.bench.event_file import read_event_file
 from tests.bench.floor import Floor
-from tests.bench.run_time import run_times, statistics_on
+from tests.bench.kernel_side import KernelSide
+from tests.bench.run_time import programs_of, run_times, statistics_on
 from tests.bench.workload import at_least_processes, run_storm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.bench.limits import Values
     from tests.bench.programs import Programs
 
-__all__ = ["Rounds", "Values"]
+__all__ = ["Rounds"]
 
-Values = dict[str, list[float]]
 #: fork, exec and exit
 _RECORDS_PER_PROCESS = 3
 _STARTS = 3
@@ -44,20 +41,24 @@ class Rounds:
 
     Args:
         programs: The C programs.
+        values: Name of a report row -> all values measured.
         count: Processes per storm.
         tell: Gets a line of progress.
     """
 
     def __init__(
-        self, programs: Programs, count: int, tell: Callable[[str], None]
+        self,
+        programs: Programs,
+        values: Values,
+        count: int,
+        tell: Callable[[str], None],
     ) -> None:
         self._programs = programs
         self._count = count
         self._tell = tell
         self._line_bytes = 0
+        self.values = values
         self.foreign = 0  # events of others, in all agent runs
-        self.values: Values = defaultdict(list)
-        self.values["rings_mib"].append(sum(RING_BYTES) / (1 << 20))
 
     def calibrate(self) -> None:
         """Find the median line, which the floor writes; warm up."""
@@ -95,7 +96,7 @@ class Rounds:
         self._tell("BPF run time, with the kernel's statistics on")
         with Agent("bench") as agent, statistics_on():
             run_storm(self._programs, self._count)
-            found = run_times(agent.program_ids())
+            found = run_times(programs_of(agent.pid))
             agent.kill()
         total = 0.0
         for key, name in _PROGRAMS.items():
@@ -123,15 +124,18 @@ class Rounds:
 
     def _none(self) -> None:
         storm = run_storm(self._programs, self._count)
-        self.values["workload_none"].append(storm.cpu_us_per_process)
+        self.values["workload_none"].append(storm.cpu_us_each)
 
     def _floor(self) -> None:
-        with Floor(self._programs, self._line_bytes) as floor:
+        with (
+            KernelSide() as kernel,
+            Floor(self._programs, self._line_bytes, kernel.rings) as floor,
+        ):
             storm = run_storm(self._programs, self._count)
             result = floor.stop()
         if result.records < self._count * _RECORDS_PER_PROCESS:
             raise RuntimeError(f"the floor has seen {result.records} records only")
-        self.values["workload_floor"].append(storm.cpu_us_per_process)
+        self.values["workload_floor"].append(storm.cpu_us_each)
         self.values["floor_record"].append(result.cpu_us / result.records)
         self.values["floor_lines"].append(result.lines / result.batches)
 
@@ -148,7 +152,7 @@ class Rounds:
         self.foreign += found.foreign
         records = told["fork"] + told["exec"] + told["exit"]
         add = self.values
-        add["workload_agent"].append(storm.cpu_us_per_process)
+        add["workload_agent"].append(storm.cpu_us_each)
         add["agent_process"].append(used / self._count)
         add["agent_record"].append(used / max(records, 1))
         add["agent_lines"].append((told["exec"] + told["exit"]) / max(writes, 1))

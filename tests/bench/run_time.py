@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tetragon_py.errors import KernelError
@@ -19,7 +21,13 @@ from tetragon_py.libbpf._libbpf import ffi, lib
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["RunTime", "count_programs_named", "run_times", "statistics_on"]
+__all__ = [
+    "RunTime",
+    "count_programs_named",
+    "programs_of",
+    "run_times",
+    "statistics_on",
+]
 
 # enum bpf_cmd
 _PROG_GET_NEXT_ID = 11
@@ -37,6 +45,16 @@ class RunTime(NamedTuple):
     total_ns: int
     runs: int
 
+    def since(self, before: RunTime) -> RunTime:
+        """What came after `before`."""
+        return RunTime(self.total_ns - before.total_ns, self.runs - before.runs)
+
+    def mean_ns(self, count: int, foreign_ns: float) -> float:
+        """Of `count` runs, where all others took `foreign_ns` each."""
+        if self.runs < count:
+            raise RuntimeError(f"{self.runs} runs of a program instead of {count}")
+        return (self.total_ns - (self.runs - count) * foreign_ns) / count
+
 
 @contextlib.contextmanager
 def statistics_on() -> Iterator[None]:
@@ -51,6 +69,17 @@ def statistics_on() -> Iterator[None]:
 def run_times(ids: Iterable[int]) -> dict[str, RunTime]:
     """By the programs' names."""
     return dict(map(_info, ids))
+
+
+def programs_of(pid: int | str) -> set[int]:
+    """The programs that a process, or "self", holds."""
+    found = set()
+    for path in Path(f"/proc/{pid}/fdinfo").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            match = re.search(r"^prog_id:\s+(\d+)", path.read_text(), re.MULTILINE)
+            if match:
+                found.add(int(match[1]))
+    return found
 
 
 def count_programs_named(name: str) -> int:
