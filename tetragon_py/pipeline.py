@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tetragon_py.enrich.process_cache import ProcessCache
     from tetragon_py.events.agent import LossEvent
     from tetragon_py.events.hook import HookEvent
-    from tetragon_py.events.process import ExecEvent, ExitEvent, Process
+    from tetragon_py.events.process import ExecEvent, ExitEvent, Process, ProcessKey
     from tetragon_py.export.line_sink import LineSink
 
 __all__ = ["Encoder", "Output", "Pipeline"]
@@ -107,8 +107,9 @@ class Pipeline:
         self._hook_lines = [
             (output.lines.extend, output.encoder.hook_lines) for output in outputs
         ]
-        # what the cache makes of a key that it does not know is the same everywhere
-        self._process_of = cache._parent  # noqa: SLF001
+        # whose the hit before was: hits of one batch are often of one process
+        self._last_key: ProcessKey | None = None
+        self._last_process: Process | None = None
         self._handlers: list[Callable[[bytes, int], None]] = [
             self._malformed,
             self._fork,
@@ -125,6 +126,7 @@ class Pipeline:
             index: Offset and type of each, see libbpf.ringbuf.Batch.
             lane: Which ring they come from.
         """
+        self._last_key = None
         handlers = self._handlers
         counts = self.event_counts
         numbers = index.cast("I").tolist()
@@ -183,7 +185,11 @@ class Pipeline:
 
     def _hook(self, data: bytes, offset: int) -> None:
         event = decode_hook(data, offset)
-        process = self._process_of(event.process)
+        key = event.process
+        process = self._last_process
+        if process is None or key != self._last_key:
+            process = self.cache.process_of(key)
+            self._last_key, self._last_process = key, process
         for extend, hook_lines in self._hook_lines:
             extend(hook_lines(process, event, self.names))
 

@@ -168,7 +168,7 @@ def test_a_hook_that_cannot_be_had_changes_nothing(sensor, generations):
 def test_too_many_vectors_change_nothing(sensor, generations):
     """What does not fit into the tables is refused as a whole."""
     generations.apply(Plan((hook(-5),)))
-    wide = tuple((i, i % 1000) for i in range(200_000))
+    wide = tuple((i, i % 1000) for i in range(300_000))
     dimension = DimensionPlan(c.DIMENSION_RANGE, c.SOURCE_PID, wide, 0, 0)
     with pytest.raises(TetragonError, match="does not fit into the map bounds"):
         generations.apply(Plan((hook(-5, dimensions=(dimension,)),)))

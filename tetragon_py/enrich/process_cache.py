@@ -85,7 +85,7 @@ class ProcessCache:
         live = self._live
         parent = live.get(event.parent[1])
         if parent is None or parent.key != event.parent:
-            parent = self._parent(event.parent)
+            parent = self.process_of(event.parent)
         old = live.get(key[1])
         if old is not None:
             if old.key == key:  # the scan has seen it first
@@ -108,7 +108,7 @@ class ProcessCache:
         if fork is not None and fork[0].parent == event.parent and fork[1].known:
             parent = fork[1]
         else:
-            parent = self._parent(event.parent)
+            parent = self.process_of(event.parent)
         old = self._live.get(key[1])
         if old is not None:
             self._retire(old)
@@ -208,7 +208,8 @@ class ProcessCache:
                 del self._live[tgid]
                 self._retire(process)
 
-    def _parent(self, key: ProcessKey) -> Process:
+    def process_of(self, key: ProcessKey) -> Process:
+        """The process of a key; one that nobody told of stands for what is unknown."""
         if not key[1]:
             return self._live[0]
         found = self._live.get(key[1])
