@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from tetragon_py.events.hook import HookNames, HookTexts, PolicyTexts
 from tetragon_py.loader.hooks import syscall_symbol
-from tetragon_py.policy.model.hooks import KprobeHook, ReturningHook
+from tetragon_py.policy.model.hooks import (
+    KprobeHook,
+    ReturningHook,
+    TracepointHook,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,9 +50,9 @@ class PolicyNames:
         self, hook: int, match: int, plan: HookPlan, selector: SelectorPlan
     ) -> None:
         """Enter a policy on a hook, before the kernel can send their numbers."""
-        self._names.add_hook(hook, _hook_texts(plan.point))
         policy = self._policies[selector.policy]
         entry = _find_entry(policy, selector.hook_entry)
+        self._names.add_hook(hook, _hook_texts(plan.point, entry))
         self._names.add_match(hook, match, _policy_texts(policy, entry, selector))
 
 
@@ -58,8 +62,10 @@ def entry_path(text: str) -> Path:
     return ("spec", section, int(index))
 
 
-def _hook_texts(point: AttachPoint) -> HookTexts:
+def _hook_texts(point: AttachPoint, entry: Hook) -> HookTexts:
     name = syscall_symbol(point) if point.kind == "syscall" else point.name
+    if point.kind == "raw_tracepoint" and isinstance(entry, TracepointHook):
+        name = f"{entry.subsystem}/{name}"  # which the kernel does not ask for
     return HookTexts(_KINDS[point.kind], name)
 
 

@@ -75,7 +75,7 @@ HOOKS = [
             ]
         },
         "tracepoint",
-        "sched_switch",
+        "sched/sched_switch",
     ),
     ({"lsmhooks": [{"hook": "file_open"}]}, "lsm", "file_open"),
 ]
