@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import re
 import sys
 import textwrap
 from collections import Counter
@@ -63,16 +62,6 @@ Exit status: 0 compiled, 2 at least one policy cannot run on this kernel.
 _COLORS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _WIDTH = 96
 _KIB = 1 << 10
-#: Errors that are no mistake of the document: it is right for other kernels, for later
-#: releases, or once it is filled in.
-_RIGHT_ELSEWHERE = re.compile(
-    r"cannot run in this release"
-    r"|^(the kernel|this kernel) (has|runs) no |it cannot be told| on this kernel$"
-    r"|^there is no system call|does not tell the types of|cannot be attached by "
-    r"| has no (field \d|member |struct )"
-)
-_PLACEHOLDER_HINT = "fill in the placeholder"
-_ARGUMENT = re.compile(r"(?P<arguments>spec\.\w+\[\d+\]\.args\[)\d+\]")
 
 
 @click.group("policy")
@@ -172,34 +161,16 @@ def _repeated(loaded: LoadedPolicy, other: LoadedPolicy) -> Diagnostic:
 
 
 def _as_notes(found: Judgement) -> Iterator[Diagnostic]:
-    """All that is said; what is right elsewhere is a note."""
-    from tetragon_py.policy.diagnostic import Severity  # noqa: PLC0415 - as above
+    """All that is said; what is no mistake of the document is a note."""
+    from tetragon_py.policy.diagnostic import Cause, Severity  # noqa: PLC0415
 
     for diagnostic in found.diagnostics:
-        if _is_right_elsewhere(diagnostic, found.diagnostics):
+        if diagnostic.severity is Severity.ERROR and (
+            diagnostic.cause is not Cause.MISTAKE
+        ):
             yield dataclasses.replace(diagnostic, severity=Severity.NOTE)
         else:
             yield diagnostic
-
-
-def _is_right_elsewhere(diagnostic: Diagnostic, others: Iterable[Diagnostic]) -> bool:
-    if diagnostic.severity != "error":
-        return False
-    if (diagnostic.hint or "").startswith(_PLACEHOLDER_HINT):
-        return True
-    if _RIGHT_ELSEWHERE.search(diagnostic.message):
-        return True
-    # An argument too many: a mistake, unless others differ too. Then the function had
-    # another signature in the kernel that the policy was written for.
-    place = _ARGUMENT.fullmatch(diagnostic.path)
-    if not place or " has no argument " not in diagnostic.message:
-        return False
-    return any(
-        other.file == diagnostic.file
-        and other.path.startswith(place["arguments"])
-        and ": read as " in other.message
-        for other in others
-    )
 
 
 # ---- showing ----

@@ -7,26 +7,22 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.entries import compile_entries
 from tetragon_py.compiler.limits import Admission
 from tetragon_py.compiler.plan import Plan
 from tetragon_py.compiler.points import merge_entries
 from tetragon_py.compiler.tables.classes import Classes
-from tetragon_py.compiler.tables.patterns import Alternatives
 from tetragon_py.policy.diagnostic import Diagnostic, Severity
 from tetragon_py.policy.loaded import LoadedPolicy, diagnose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tetragon_py.compiler.entries import HookEntry
     from tetragon_py.compiler.plan import AttachPoint
     from tetragon_py.compiler.target import Target
 
 __all__ = ["CompileResult", "compile_policies"]
-
-_ENDS = (c.BINARY_END, c.BINARY_PARENT_END)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +73,6 @@ def _plan(entries: Sequence[HookEntry], admission: Admission) -> Plan:
     for entry in entries:
         by_point[entry.point].append(entry)
     followed = admission.followed
-    classes = Classes(
-        _binary_patterns(entries, is_end=False),
-        _binary_patterns(entries, is_end=True),
-        followed,
-    )
+    classes = Classes(*admission.binary_patterns, followed)
     hooks = tuple(merge_entries(its, classes, followed) for its in by_point.values())
     return Plan(hooks, classes.plan())
-
-
-def _binary_patterns(entries: Iterable[HookEntry], *, is_end: bool) -> Iterator[bytes]:
-    for entry in entries:
-        for selector in entry.selectors:
-            for lookup, tests in selector.conditions:
-                if lookup.kind != c.DIMENSION_CLASS:
-                    continue
-                if (lookup.place.slot in _ENDS) is not is_end:
-                    continue
-                for test in tests:
-                    if isinstance(test, Alternatives):
-                        yield from test.patterns

@@ -15,13 +15,14 @@ from tetragon_py.compiler.capture.arguments import (
     capture_data,
     capture_return,
 )
-from tetragon_py.compiler.capture.surface import Surface
+from tetragon_py.compiler.capture.surface import NoArgumentError, Surface
 from tetragon_py.compiler.hooks import Lists, attach_points
 from tetragon_py.compiler.selectors.actions import ActionPlan, compile_actions
 from tetragon_py.compiler.selectors.arguments import FilterContext
 from tetragon_py.compiler.selectors.conditions import Conditions
 from tetragon_py.compiler.selectors.filters import CapturedHook, compile_filters
 from tetragon_py.policy.diagnostic import (
+    Cause,
     Finding,
     Path,
     PolicyValueError,
@@ -121,25 +122,41 @@ class _Compiler:
         self._policy = policy
         self._target = target
         self._context = FilterContext(Lists.of(policy.spec.lists), target)
+        # Of the hook at hand: where `found` says that it has no such argument, and
+        # whether the kernel tells another type of one that it has.
+        self._surplus: list[int] = []
+        self._is_doubted = False
 
     def policy(self) -> None:
         spec = self._policy.spec
         if self._policy.kind is PolicyKind.NAMESPACED:
             text = f"a namespaced policy {_CANNOT_RUN}"
-            self.found.append(error(("kind",), text, "it needs Kubernetes"))
+            self.found.append(
+                error(("kind",), text, "it needs Kubernetes", Cause.RELEASE)
+            )
         if spec.loader:
             text = f"loader events {_CANNOT_RUN}"
-            self.found.append(error(("spec", "loader"), text))
+            self.found.append(error(("spec", "loader"), text, cause=Cause.RELEASE))
         for name, key in _WORKLOADS.items():
             if getattr(spec, name) is not None:
                 text = f"{key} {_CANNOT_RUN}: workloads are not told apart"
-                self.found.append(error(("spec", key), text))
+                self.found.append(error(("spec", key), text, cause=Cause.RELEASE))
         options = self._policy.options
         for section, index, hook in self._policy.hooks():
             path: Path = ("spec", section.value, index)
             lists = self._context.lists
+            self._surplus.clear()
+            self._is_doubted = False
             for point in attach_points(hook, path, lists, self._target, self.found):
                 self._hook(hook, path, point, options)
+            if self._is_doubted:
+                self._excuse()
+
+    # An argument too many: a mistake, unless others differ too. Then the function had
+    # another signature in the kernel that the policy was written for.
+    def _excuse(self) -> None:
+        for place in self._surplus:
+            self.found[place] = self.found[place]._replace(cause=Cause.KERNEL)
 
     def _hook(
         self, hook: Hook, path: Path, point: AttachPoint, options: PolicyOptions
@@ -191,8 +208,12 @@ class _Compiler:
         try:
             captured = capture(argument, surface)
         except PolicyValueError as problem:
-            self.found.append(error(path, problem.message, problem.hint))
+            if isinstance(problem, NoArgumentError) and "args" in path:
+                self._surplus.append(len(self.found))
+            text, hint = problem.message, problem.hint
+            self.found.append(error(path, text, hint, problem.cause))
             return None
+        self._is_doubted |= captured.is_doubted
         if captured.warning:
             self.found.append(warning(path, captured.warning))
         return captured

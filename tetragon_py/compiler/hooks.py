@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from tetragon_py.abi.syscalls import SYSCALL_ABIS, syscall_numbers
 from tetragon_py.compiler.plan import AttachPoint
 from tetragon_py.policy.diagnostic import (
+    Cause,
     Finding,
     Path,
     PolicyValueError,
@@ -78,12 +80,12 @@ def attach_points(
             return (AttachPoint("lsm", hook.hook),)
         text = f"the kernel has no LSM hook {quote(hook.hook)}"
         hint = _similar(hook.hook, "lsm", target)
-        found.append(error((*path, "hook"), text, hint))
+        found.append(error((*path, "hook"), text, hint, Cause.KERNEL))
     elif isinstance(hook, TracepointHook):
         return _tracepoint(hook, path, target, found)
     else:
         text = f"{path[1]} cannot run in this release"
-        found.append(error(path, text))
+        found.append(error(path, text, cause=Cause.RELEASE))
     return ()
 
 
@@ -107,8 +109,10 @@ def list_numbers(
         call, abi = _split_syscall(text, target)
         number = target.syscall_number(call, abi)
         if number is None:
-            hint = nearest(call, target.syscall_names(abi))
-            raise PolicyValueError(f"there is no system call {quote(text)}", hint)
+            hint, cause = _lack(call, abi, target)
+            raise PolicyValueError(
+                f"there is no system call {quote(text)}", hint, cause=cause
+            )
         if abi != target.native_abi:
             if not has_compat_bit:
                 raise PolicyValueError(
@@ -136,7 +140,7 @@ def _tracepoint(
             return (AttachPoint("tracepoint", name),)
         text = f"the kernel has no tracepoint {quote(name)}"
         hint = _similar(name, "tracepoint", target)
-    found.append(error((*path, "event"), text, hint))
+    found.append(error((*path, "event"), text, hint, Cause.KERNEL))
     return ()
 
 
@@ -148,16 +152,17 @@ def _functions(
 ) -> Iterator[AttachPoint]:
     names = list(_names(hook, path, lists, target))
     if not names:
-        found.append(error((*path, "call"), f"{hook.call} is empty on this kernel"))
+        text = f"{hook.call} is empty on this kernel"
+        found.append(error((*path, "call"), text, cause=Cause.KERNEL))
     for name in names:
         try:
             yield _point(name, target)
         except PolicyValueError as problem:
             if hook.ignore.call_not_found:
-                text = f"{problem.message}: it is left out"
-                found.append(warning(name.path, text, problem.hint))
+                say, text = warning, f"{problem.message}: it is left out"
             else:
-                found.append(error(name.path, problem.message, problem.hint))
+                say, text = error, problem.message
+            found.append(say(name.path, text, problem.hint, problem.cause))
 
 
 def _names(
@@ -218,12 +223,22 @@ def _no_syscall(text: str, call: str, abi: str, target: Target) -> PolicyValueEr
         return PolicyValueError(
             f"{quote(text)} is a function and no system call", "set syscall: false"
         )
+    hint, cause = _lack(call, abi, target)
+    if cause is Cause.KERNEL and not target.syscall_names(abi):
+        message = f"this kernel runs no {abi} programs: {quote(text)}"
+    else:
+        message = f"the kernel has no {abi} system call {quote(call)}"
+    return PolicyValueError(message, hint, cause=cause)
+
+
+# A name that no table has is a typing mistake; others are calls of another kernel.
+def _lack(call: str, abi: str, target: Target) -> tuple[str, Cause]:
     names = target.syscall_names(abi)
-    if not names:
-        return PolicyValueError(f"this kernel runs no {abi} programs: {quote(text)}")
-    return PolicyValueError(
-        f"the kernel has no {abi} system call {quote(call)}", nearest(call, names)
-    )
+    if any(call in syscall_numbers(known) for known in SYSCALL_ABIS):
+        return nearest(call, names), Cause.KERNEL
+    if not names and abi in SYSCALL_ABIS:
+        names = syscall_numbers(abi).keys()
+    return nearest(call, names), Cause.MISTAKE
 
 
 def _no_function(text: str, target: Target) -> PolicyValueError:
@@ -231,7 +246,8 @@ def _no_function(text: str, target: Target) -> PolicyValueError:
     call = text.removeprefix("sys_")
     if target.syscall_number(call, target.native_abi) is not None:
         hint = "set syscall: true"
-    return PolicyValueError(f"the kernel has no function {quote(text)}", hint)
+    message = f"the kernel has no function {quote(text)}"
+    return PolicyValueError(message, hint, cause=Cause.KERNEL)
 
 
 def _similar(name: str, kind: PointKind, target: Target) -> str:

@@ -7,39 +7,29 @@ A policy that does not fit is refused as a whole and leaves room for the next on
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.selectors.conditions import Followed
 from tetragon_py.compiler.tables.automaton import STATES_MAX
-from tetragon_py.compiler.tables.dimensions import dimension_count
-from tetragon_py.compiler.tables.patterns import Alternatives
+from tetragon_py.compiler.totals import SHARED_ROWS, Totals, Use
 from tetragon_py.policy.diagnostic import Finding, error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tetragon_py.compiler.entries import HookEntry
-    from tetragon_py.compiler.plan import ArgumentPlan, AttachPoint
-    from tetragon_py.compiler.selectors.conditions import Lookup, Test
+    from tetragon_py.compiler.plan import AttachPoint
+    from tetragon_py.compiler.selectors.conditions import Test
+    from tetragon_py.compiler.totals import Addition
 
 __all__ = ["Admission"]
 
 #: Hook number 0 is none.
 _POINTS_MAX = c.HOOKS_MAX - 1
 _NAMES_SHOWN = 8
-
-
-@dataclass(slots=True)
-class _Use:
-    """What is in use of one point."""
-
-    selectors: int = 0
-    slots: set[ArgumentPlan] = field(default_factory=set)
-    dimensions: dict[Lookup, int] = field(default_factory=dict)
-    searched: dict[Lookup, set[bytes]] = field(default_factory=dict)
-    policies: list[str] = field(default_factory=list)
+#: Of a point that nobody has.
+_NOTHING = Use()
 
 
 class Admission:
@@ -48,26 +38,31 @@ class Admission:
     def __init__(self) -> None:
         #: Set -> number of its bit in process_class.followed.
         self.followed: dict[Followed, int] = {}
-        self._uses: dict[AttachPoint, _Use] = {}
+        self._totals = Totals()
+
+    @property
+    def binary_patterns(self) -> tuple[set[bytes], set[bytes]]:
+        """Of all policies: how paths of executables begin, and how they end."""
+        return self._totals.binary_patterns
 
     def admit(self, entries: Sequence[HookEntry]) -> list[Finding]:
         """Take all entries of a policy, or none: then what does not fit is returned."""
         by_point: dict[AttachPoint, list[HookEntry]] = defaultdict(list)
         for entry in entries:
             by_point[entry.point].append(entry)
-        followed = dict.fromkeys(_followed(entries))
+        measured = self._totals.measure(by_point)
+        followed = dict.fromkeys(_followed(entries)) if measured.has_followed else ()
         more = [values for values in followed if values not in self.followed]
         found = list(self._check_totals(entries, by_point, len(more)))
-        added = {}
         for point, its in by_point.items():
-            added[point] = _added(self._uses.get(point, _Use()), its)
-            found += _check(point, self._uses.get(point, _Use()), added[point], its)
+            use = self._totals.uses.get(point, _NOTHING)
+            found += _check(point, use, measured.points[point], its)
+        found = found or list(self._check_rows(entries, measured))
         if found:
             return found
+        self._totals.add(measured)
         for values in more:
             self.followed[values] = len(self.followed)
-        for point, use in added.items():
-            _add(self._uses.setdefault(point, _Use()), use)
         return []
 
     def _check_totals(
@@ -79,9 +74,25 @@ class Admission:
                 f"more than {c.FOLLOW_SETS_MAX} different sets are followed",
                 "all policies with followChildren or followForks share them",
             )
-        if len({*points, *self._uses}) > _POINTS_MAX:
+        uses = self._totals.uses
+        if len(uses) + sum(point not in uses for point in points) > _POINTS_MAX:
             text = f"all policies together have more than {_POINTS_MAX} attach points"
             yield error(entries[0].path, text)
+
+    # A reload holds the old and the new rows of what changes: half is for each.
+    def _check_rows(
+        self, entries: Sequence[HookEntry], more: Addition
+    ) -> Iterator[Finding]:
+        for name, count in self._totals.rows(more).items():
+            limit = SHARED_ROWS[name] // 2
+            if count > limit:
+                yield error(
+                    entries[0].path,
+                    f"all policies together need up to {count} rows of the table "
+                    f"{name}, more than {limit}",
+                    f"half of its {SHARED_ROWS[name]} rows: "
+                    "a reload needs the old and the new ones at once",
+                )
 
 
 def _followed(entries: Sequence[HookEntry]) -> Iterator[Followed]:
@@ -97,44 +108,18 @@ def _tests(entries: Sequence[HookEntry]) -> Iterator[Test]:
                 yield from tests
 
 
-# What a point gets in addition; of dimensions the new total.
-def _added(use: _Use, entries: Sequence[HookEntry]) -> _Use:
-    more = _Use(policies=[entries[0].policy])
-    for entry in entries:
-        more.slots.update(plan for plan in entry.arguments if plan not in use.slots)
-        more.selectors += len(entry.selectors)
-        for selector in entry.selectors:
-            for lookup, tests in selector.conditions:
-                count = dimension_count(lookup, tests)
-                known = more.dimensions.get(lookup, use.dimensions.get(lookup, 0))
-                more.dimensions[lookup] = max(count, known)
-                if lookup.kind == c.DIMENSION_SUBSTRING:
-                    more.searched.setdefault(lookup, set()).update(_patterns(tests))
-    return more
-
-
-def _patterns(tests: Sequence[Test]) -> Iterator[bytes]:
-    for test in tests:
-        if isinstance(test, Alternatives):
-            yield from test.patterns
-
-
 def _check(
-    point: AttachPoint, use: _Use, more: _Use, entries: Sequence[HookEntry]
+    point: AttachPoint, use: Use, more: Use, entries: Sequence[HookEntry]
 ) -> Iterator[Finding]:
-    dimensions = sum((use.dimensions | more.dimensions).values())
-    searched = max(
-        (
-            sum(map(len, patterns | use.searched.get(lookup, set())))
-            for lookup, patterns in more.searched.items()
-        ),
-        default=0,
-    )
     for count, limit, what in (
         (use.selectors + more.selectors, c.SELECTORS_MAX, "selectors"),
         (len(use.slots) + len(more.slots), c.HOOK_ARGUMENTS_MAX, "different arguments"),
-        (dimensions, c.DIMENSIONS_MAX, "different properties to compare"),
-        (searched, STATES_MAX - 1, "bytes of texts to search for"),
+        (
+            use.dimensions + more.dimensions,
+            c.DIMENSIONS_MAX,
+            "different properties to compare",
+        ),
+        (use.searched_bytes(more), STATES_MAX - 1, "bytes of texts to search for"),
     ):
         if count > limit:
             yield error(
@@ -150,12 +135,3 @@ def _together(policies: Sequence[str]) -> str:
     shown = ", ".join(policies[:_NAMES_SHOWN])
     rest = len(policies) - _NAMES_SHOWN
     return f"together with {shown}" + (f" and {rest} more" if rest > 0 else "")
-
-
-def _add(use: _Use, more: _Use) -> None:
-    use.selectors += more.selectors
-    use.slots |= more.slots
-    use.dimensions |= more.dimensions
-    for lookup, patterns in more.searched.items():
-        use.searched.setdefault(lookup, set()).update(patterns)
-    use.policies += more.policies

@@ -22,7 +22,7 @@ from tetragon_py.loader.backends import choose_backend, list_points
 from tetragon_py.loader.generation import HookError, PolicyGenerations
 from tetragon_py.loader.kernel import KernelTarget
 from tetragon_py.loader.triggers import trigger
-from tetragon_py.policy.diagnostic import Severity
+from tetragon_py.policy.diagnostic import Cause, Severity
 from tetragon_py.policy.later import later_parts
 from tetragon_py.policy.loaded import LoadResult, diagnose, diagnostic_at
 from tetragon_py.policy.model.actions import ENFORCING
@@ -76,8 +76,7 @@ class Judgement:
         policies: Those that could be read.
         plan: Of those without errors.
         diagnostics: In the order of the files. Errors are mistakes of the documents,
-            what this kernel or this release cannot run, and hooks that this kernel
-            cannot attach.
+            and what this kernel or this release cannot run: their `cause` tells which.
         attachments: How each hook of the plan is attached; empty if nobody could try.
     """
 
@@ -280,7 +279,10 @@ def _unattachable(
                 lacks[policy, entry, text].append(hook.point)
     for (policy, entry, text), points in lacks.items():
         yield diagnostic_at(
-            by_name[policy], entry_path(entry), f"{list_points(points)} {text}"
+            by_name[policy],
+            entry_path(entry),
+            f"{list_points(points)} {text}",
+            cause=Cause.KERNEL,
         )
 
 
@@ -290,7 +292,8 @@ def _failed_hook(found: Judgement, error: HookError) -> Iterator[Diagnostic]:
     for hook in found.plan.hooks:
         if hook.point == error.point:
             for policy, entry in _entries(hook):
-                yield diagnostic_at(by_name[policy], entry_path(entry), text)
+                place = entry_path(entry)
+                yield diagnostic_at(by_name[policy], place, text, cause=Cause.KERNEL)
 
 
 def _entries(hook: HookPlan) -> dict[tuple[str, str], None]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "Cause",
     "Diagnostic",
     "Finding",
     "Hint",
@@ -64,6 +65,15 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
+class Cause(StrEnum):
+    """Why a part of a document cannot be had: only a mistake is wrong everywhere."""
+
+    MISTAKE = "mistake"  #: of the document
+    KERNEL = "kernel"  #: right for other kernels, not for this one
+    RELEASE = "release"  #: right for later releases
+    PLACEHOLDER = "placeholder"  #: right once it is filled in
+
+
 class Finding(NamedTuple):
     """Something about the part of a document at `path`.
 
@@ -76,6 +86,7 @@ class Finding(NamedTuple):
     hint: Hint = ""
     line: int = 0
     column: int = 0
+    cause: Cause = Cause.MISTAKE
 
     @property
     def hint_text(self) -> str:
@@ -94,6 +105,7 @@ class Diagnostic:
     path: str  #: "spec.kprobes[0].call"; empty for what concerns no field
     message: str
     hint: str | None = None
+    cause: Cause = Cause.MISTAKE
 
     def __str__(self) -> str:
         """Return one line for the problem and, if there is a hint, one for that."""
@@ -112,11 +124,17 @@ class PolicyValueError(TetragonError, ValueError):
     exit_status = 2
 
     def __init__(
-        self, message: str, hint: Hint = "", *, index: int | None = None
+        self,
+        message: str,
+        hint: Hint = "",
+        *,
+        index: int | None = None,
+        cause: Cause = Cause.MISTAKE,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.index = index
+        self.cause = cause
         self._hint = hint
 
     @property
@@ -125,14 +143,18 @@ class PolicyValueError(TetragonError, ValueError):
         return self._hint if isinstance(self._hint, str) else self._hint()
 
 
-def error(path: Path, message: str, hint: Hint = "") -> Finding:
+def error(
+    path: Path, message: str, hint: Hint = "", cause: Cause = Cause.MISTAKE
+) -> Finding:
     """Return a finding that refuses the document."""
-    return Finding(Severity.ERROR, path, message, hint)
+    return Finding(Severity.ERROR, path, message, hint, cause=cause)
 
 
-def warning(path: Path, message: str, hint: Hint = "") -> Finding:
+def warning(
+    path: Path, message: str, hint: Hint = "", cause: Cause = Cause.MISTAKE
+) -> Finding:
     """Return a finding about something that is not done as written."""
-    return Finding(Severity.WARNING, path, message, hint)
+    return Finding(Severity.WARNING, path, message, hint, cause=cause)
 
 
 def note(path: Path, message: str, hint: Hint = "") -> Finding:
@@ -141,8 +163,8 @@ def note(path: Path, message: str, hint: Hint = "") -> Finding:
 
 
 def refusal(path: Path, problem: PolicyValueError) -> Finding:
-    """Return a finding with the message and the hint of `problem`."""
-    return error(path, problem.message, lambda: problem.hint)
+    """Return a finding with the message, the hint and the cause of `problem`."""
+    return error(path, problem.message, lambda: problem.hint, problem.cause)
 
 
 def format_path(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tetragon_py.policy.check.macros import origin
 from tetragon_py.policy.diagnostic import (
+    Cause,
     Diagnostic,
     Finding,
     Path,
@@ -81,9 +82,11 @@ def diagnostic_at(
     message: str,
     hint: str = "",
     severity: Severity = Severity.ERROR,
+    cause: Cause = Cause.MISTAKE,
 ) -> Diagnostic:
     """Return a diagnostic about the part of a loaded policy at `path`."""
-    [diagnostic] = diagnose(loaded, [Finding(severity, path, message, hint)])
+    finding = Finding(severity, path, message, hint, cause=cause)
+    [diagnostic] = diagnose(loaded, [finding])
     return diagnostic
 
 
@@ -114,4 +117,5 @@ def locate(file: str, root: Node, finding: Finding) -> Diagnostic:
         path=format_path(path),
         message=finding.message,
         hint=finding.hint_text or None,
+        cause=finding.cause,
     )

@@ -131,6 +131,11 @@ WRONG = {
         "6:20: error: spec.kprobes[0].call: 'tcp_connect' is a function and no system "
         "call",
     ),
+    "a system call that no kernel has": (
+        OPENAT.replace("openat", "openat3"),
+        "7:11: error: spec.kprobes[0].call: the kernel has no x64 system call "
+        "'openat3'",
+    ),
     "a filter that is impossible for the type": (
         OPENAT_FILTER + '{index: 1, operator: GT, values: ["1"]}',
         "12:30: error: spec.kprobes[0].selectors[0].matchArgs[0].operator: GT does not "
@@ -169,8 +174,8 @@ def test_wrong(invoke, anybody, name, strict):
 ELSEWHERE = {
     "function": (TCP.replace("tcp", "udp"), "the kernel has no function 'udp_connect'"),
     "system call": (
-        OPENAT.replace("openat", "openat3"),
-        "the kernel has no x64 system call 'openat3'",
+        OPENAT.replace("openat", "mseal"),
+        "the kernel has no x64 system call 'mseal'",
     ),
     "tracepoint": (
         "tracepoints: [{subsystem: none, event: such}]",

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.unit.compiler.fake_target import FUNCTIONS, FakeTarget
 from tests.unit.compiler.interpret import Hit, Process, matches, number, path
 from tests.unit.compiler.policies import kprobe, load, load_yaml
 from tetragon_py.compiler.compilation import compile_policies
 from tetragon_py.compiler.plan import Plan
+from tetragon_py.policy.diagnostic import Cause
 
 BAD = """\
 apiVersion: cilium.io/v1alpha1
@@ -68,6 +73,224 @@ def test_equal_hooks_have_equal_plans():
 
     assert alone == first
     assert hash(alone) == hash(first)
+
+
+def one(*args, call="fd_install", **fields):
+    """A hook on a function with these arguments."""
+    return {"kprobes": [{"call": call, "syscall": False, "args": list(args), **fields}]}
+
+
+def calls(*values, kind="syscalls"):
+    return {
+        "lists": [{"name": "a", "type": kind, "values": list(values)}],
+        "kprobes": [{"call": "list:a"}],
+    }
+
+
+def filtered(**entries):
+    return {"kprobes": [kprobe([{key: [entry] for key, entry in entries.items()}])]}
+
+
+def in_list(value):
+    """A filter by the numbers of a list of system calls."""
+    entry = {"index": 4, "operator": "InMap", "values": ["list:a"]}
+    return {
+        "lists": [{"name": "a", "type": "syscalls", "values": [value]}],
+        "tracepoints": [
+            {
+                "subsystem": "raw_syscalls",
+                "event": "sys_enter",
+                "args": [{"index": 4, "type": "syscall64"}],
+                "selectors": [{"matchArgs": [entry]}],
+            }
+        ],
+    }
+
+
+def field(index):
+    hook = {"subsystem": "sched", "event": "sched_process_exec"}
+    return {"tracepoints": [hook | {"args": [{"index": index, "type": "int"}]}]}
+
+
+BUFFER = {"index": 1, "type": "char_buf", "sizeArgIndex": 3}
+LONG_EQUAL = {"index": 1, "operator": "Equal", "values": ["x" * 473]}
+EMPTY_LIST = {
+    "lists": [{"name": "a", "type": "generated_ftrace", "pattern": "^no_such"}],
+    "kprobes": [{"call": "list:a"}],
+}
+SOCK = {"index": 0, "type": "sock"}
+SECOND, THIRD = {"index": 1, "type": "int"}, {"index": 2, "type": "int"}
+STRUCT = {"index": 0, "type": "int", "resolve": "x", "btfType": "none"}
+MEMBER = {"index": 1, "type": "int", "resolve": "f_flag"}
+ATTRIBUTE = {"index": 0, "type": "int", "resolve": "a"}
+#: What is wrong -> policy, message, hint.
+CAUSES: dict[Cause, list[tuple[Any, str | None, str | None]]] = {
+    Cause.KERNEL: [
+        (one(call="none"), "the kernel has no function 'none'", None),
+        (
+            {"lsmhooks": [{"hook": "file_opens"}]},
+            "the kernel has no LSM hook 'file_opens'",
+            "did you mean 'file_open'?",
+        ),
+        (
+            {"tracepoints": [{"subsystem": "a", "event": "b"}]},
+            "the kernel has no tracepoint 'a/b'",
+            None,
+        ),
+        (
+            {"tracepoints": [{"subsystem": "sched", "event": "none", "raw": True}]},
+            "the kernel has no raw tracepoint 'none'",
+            None,
+        ),
+        (calls("sys_mseal"), "the kernel has no x64 system call 'mseal'", None),
+        # of the table of another architecture
+        (calls("arm_sync_file_range"), None, None),
+        (
+            calls("arm64/openat"),
+            "this kernel runs no arm64 programs: 'arm64/openat'",
+            None,
+        ),
+        (in_list("mseal"), "there is no system call 'mseal'", None),
+        (in_list("arm64/openat"), "there is no system call 'arm64/openat'", None),
+        (EMPTY_LIST, "list:a is empty on this kernel", None),
+        (field(99), "'sched/sched_process_exec' has no field 99", None),
+        (one(STRUCT), "the kernel has no struct 'none'", None),
+        (
+            one(STRUCT | {"btfTypeModule": "acme"}),
+            "the module 'acme' has no struct 'none'",
+            None,
+        ),
+        (
+            one(MEMBER),
+            "struct file has no member 'f_flag'",
+            "did you mean 'f_flags'?",
+        ),
+        (
+            filtered(
+                matchNamespaces={"namespace": "Time", "operator": "In", "values": ["1"]}
+            ),
+            "this kernel has no Time namespaces",
+            None,
+        ),
+        (
+            one(ATTRIBUTE, call="no_btf"),
+            "resolve needs a pointer to a struct; this is unknown",
+            "give btfType",
+        ),
+        (
+            one(BUFFER, call="vfs_write", selectors=[{"matchArgs": [LONG_EQUAL]}]),
+            "is longer than 472 bytes",
+            "this kernel compares no longer texts",
+        ),
+        # another argument differs too: the function had another signature there
+        (
+            one({"index": 0, "type": "file"}, THIRD, call="tcp_connect"),
+            "'tcp_connect' has no argument 2",
+            "arguments: 0 sk",
+        ),
+        (
+            one(
+                {"index": 0, "type": "file"},
+                {"index": 0, "type": "char_buf", "sizeArgIndex": 3},
+                call="tcp_connect",
+            ),
+            "'tcp_connect' has no argument 2",
+            "arguments: 0 sk",
+        ),
+    ],
+    Cause.MISTAKE: [
+        (
+            calls("sys_opnat"),
+            "the kernel has no x64 system call 'opnat'",
+            "did you mean 'openat'?",
+        ),
+        (
+            calls("arm64/opnat"),
+            "the kernel has no arm64 system call 'opnat'",
+            "did you mean 'openat'?",
+        ),
+        (
+            in_list("opnat"),
+            "there is no system call 'opnat'",
+            "did you mean 'openat'?",
+        ),
+        (
+            one(SOCK, THIRD, call="tcp_connect"),
+            "'tcp_connect' has no argument 2",
+            "arguments: 0 sk",
+        ),
+        (
+            one({"index": 0, "type": "int", "resolve": "a"}),
+            "resolve needs a pointer to a struct; this is unsigned int",
+            "give btfType",
+        ),
+        (
+            calls("fd_install"),
+            "'fd_install' is a function and no system call",
+            "set syscall: false",
+        ),
+    ],
+    Cause.RELEASE: [
+        (
+            {"uprobes": [{"path": "/bin/sh", "symbols": ["main"]}]},
+            "uprobes cannot run in this release",
+            None,
+        ),
+        (
+            {"kprobes": [kprobe()], "loader": True},
+            "loader events cannot run in this release",
+            None,
+        ),
+        (
+            {"kprobes": [kprobe()], "podSelector": {"matchLabels": {"app": "db"}}},
+            "podSelector cannot run in this release: workloads are not told apart",
+            None,
+        ),
+        (
+            filtered(
+                matchCapabilities={
+                    "type": "Effective",
+                    "operator": "In",
+                    "values": ["CAP_CHOWN"],
+                    "isNamespaceCapability": True,
+                }
+            ),
+            "isNamespaceCapability cannot run in this release",
+            None,
+        ),
+        (
+            filtered(matchArgs={"operator": "CelExpr", "values": ["arg1 == 1"]}),
+            "CelExpr cannot run in this release",
+            None,
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("cause", "spec", "message", "hint"),
+    [(cause, *case) for cause, cases in CAUSES.items() for case in cases],
+)
+def test_causes(cause, spec, message, hint):
+    """Only a mistake is one everywhere; the rest runs on another kernel, or later."""
+    target = FakeTarget(text_bytes_max=472)
+    result = compile_policies([load(spec)], target)
+    [errors] = result.refused.values()
+    [found] = errors
+
+    assert found.cause is cause
+    if message:
+        assert found.message == message
+    if hint or cause is Cause.MISTAKE:
+        assert found.hint == hint
+
+
+def test_what_is_left_out_has_its_cause_too():
+    """A name that may be missing is a warning, and keeps why it is missing."""
+    spec = one(call="none", ignore={"callNotFound": True})
+    [found] = compile_policies([load(spec)], FakeTarget()).diagnostics
+
+    assert (found.severity, found.cause) == ("warning", Cause.KERNEL)
 
 
 def test_a_thousand_policies():

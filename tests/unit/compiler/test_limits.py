@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.compiler.fake_target import FakeTarget
+from tests.unit.compiler.fake_target import FUNCTIONS, FakeTarget
 from tests.unit.compiler.policies import kprobe, load
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler import limits
@@ -162,6 +162,70 @@ def test_attach_points(monkeypatch):
     assert [message for _, message, _ in refused["p2"]] == [
         "all policies together have more than 2 attach points"
     ]
+
+
+def texts(operator, count, size, hooks=1):
+    values = [f"{number:0{size}}" for number in range(count)]
+    entry = {"index": 0, "operator": operator, "values": values}
+    arguments = [{"index": 1, "type": "char_buf", "sizeArgIndex": 3}]
+    whole = {"args": arguments} if operator == "Equal" else {}
+    if whole:
+        entry["index"] = 1
+    selectors = [{"matchArgs": [entry]}]
+    calls = ("vfs_write", "other")[:hooks]
+    return {"kprobes": [kprobe(selectors, call=call, **whole) for call in calls]}
+
+
+SHARED = {
+    "automata": (
+        texts("SubString", 5, 204, hooks=2),  # 2,042 rows of 2,048
+        texts("SubString", 1, 7),
+        texts("SubString", 1, 6),
+        (2049, 2048, 4096),
+    ),
+    "short_texts": (
+        texts("Equal", 2040, 7),
+        texts("Equal", 9, 6),
+        texts("Equal", 8, 5),
+        (2049, 2048, 4096),
+    ),
+    "long_texts": (
+        texts("Equal", 250, 480),
+        texts("Equal", 7, 481),
+        texts("Equal", 6, 482),
+        (257, 256, 512),
+    ),
+    "counters": (
+        {"kprobes": [kprobe([{}] * 1024, call=f"f{n}") for n in range(7)]},
+        {"kprobes": [kprobe([{}] * 513, call=f"f{n}") for n in (7, 8)]},
+        {"kprobes": [kprobe([{}] * 512, call=f"f{n}") for n in (7, 8)]},
+        (8194, 8192, 16384),
+    ),
+}
+
+
+@pytest.mark.parametrize("table", SHARED)
+def test_tables_that_all_hooks_share(table):
+    """Half is for one set; who comes too late is refused, who fits after it is not."""
+    *specs, (count, limit, rows) = SHARED[table]
+    target = FakeTarget()
+    for name in ("other", *(f"f{n}" for n in range(9))):
+        target.functions[name] = FUNCTIONS["vfs_write"]
+    plan, refused = compile_specs(specs, target)
+    names = {s.policy for hook in plan.hooks for s in hook.selectors}
+
+    assert refused == {
+        "p1": [
+            (
+                "spec.kprobes[0]",
+                f"all policies together need up to {count} rows of the table {table}, "
+                f"more than {limit}",
+                f"half of its {rows} rows: a reload needs the old and the new ones at "
+                "once",
+            )
+        ]
+    }
+    assert names == {"p0", "p2"}
 
 
 @pytest.mark.parametrize("count", [9, 12])

@@ -18,6 +18,7 @@ from tetragon_py.errors import KernelError, LimitError, PolicyError
 from tetragon_py.events.hook import HookNames
 from tetragon_py.libbpf.features import FEATURES, ProbeResult
 from tetragon_py.loader.generation import HookError
+from tetragon_py.policy.diagnostic import Cause
 from tetragon_py.policy.source import load_policies
 from tetragon_py.settings import Settings
 
@@ -385,6 +386,9 @@ def said(host, target=None, probe=None):
     return [f"{d.severity}: {d.path}: {d.message}" for d in found.diagnostics], found
 
 
+TO_FILL = {"values": ["${MASK}"]}
+
+
 def test_without_probes_nothing_is_said_about_attaching(host):
     """Who may not try hooks gets a judgement of the document."""
     host.missing = {"fentry", "kprobe"}
@@ -401,6 +405,36 @@ def test_what_does_not_run_is_said_once(host):
     assert said(host)[0] == [
         "error: spec.uprobes[0]: uprobes cannot run in this release"
     ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "cause"),
+    [
+        ({"kprobes": [kprobe()]}, Cause.KERNEL),  # no back end
+        ({"kprobes": [{"call": "mseal"}]}, Cause.KERNEL),
+        ({"kprobes": [{"call": "opnat"}]}, Cause.MISTAKE),
+        ({"uprobes": [{"path": "/bin/sh", "symbols": ["main"]}]}, Cause.RELEASE),
+        (
+            {
+                "kprobes": [
+                    kprobe(
+                        [{"matchArgs": [{"index": 1, "operator": "Equal"} | TO_FILL]}]
+                    )
+                ]
+            },
+            Cause.PLACEHOLDER,
+        ),
+    ],
+)
+def test_whatever_the_cause_the_set_is_refused(host, spec, cause):
+    """What `policy check` has a note for is an error here."""
+    host.missing = {"fentry", "kprobe"}
+    host.write("a", spec)
+    found = judge(load_policies([host.folder]), Target(), host.probe)
+
+    assert [error.cause for error in found.errors] == [cause]
+    assert ": error: " in host.refusal()
+    assert host.made == []
 
 
 @pytest.mark.parametrize(
@@ -432,7 +466,7 @@ def test_what_cannot_be_told(host, spec, subject, path, what):
     texts, found = said(host, Target(**{subject: "root only"}))
 
     assert texts == [f"error: {path}: it cannot be told whether the kernel has {what}"]
-    assert [d.hint for d in found.errors] == ["root only"]
+    assert [(d.hint, d.cause) for d in found.errors] == [("root only", Cause.KERNEL)]
     assert said(host)[0] == [f"error: {path}: the kernel has no {what}"]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tetragon_py.errors import TetragonError
 from tetragon_py.policy.diagnostic import (
+    Cause,
     Diagnostic,
     PolicyValueError,
     Severity,
@@ -14,6 +15,7 @@ from tetragon_py.policy.diagnostic import (
     nearest,
     one_of,
     quote,
+    refusal,
 )
 
 
@@ -88,3 +90,17 @@ def test_value_error():
     assert isinstance(problem, ValueError)
     assert (str(problem), problem.hint, problem.index) == ("is wrong", "do that", 2)
     assert problem.exit_status == 2
+    assert problem.cause is Cause.MISTAKE
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_refusal(cause):
+    """A finding says all that the error says."""
+    found = refusal(("spec",), PolicyValueError("is wrong", "do that", cause=cause))
+
+    assert (found.severity, found.path, found.message) == (
+        Severity.ERROR,
+        ("spec",),
+        "is wrong",
+    )
+    assert (found.hint_text, found.cause) == ("do that", cause)

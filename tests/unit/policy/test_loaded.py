@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.policy.texts import policy_text
-from tetragon_py.policy.diagnostic import Severity, warning
+from tetragon_py.policy.diagnostic import Cause, Severity, error, warning
 from tetragon_py.policy.documents import load_text
 from tetragon_py.policy.loaded import LoadedPolicy, LoadResult, diagnose, diagnostic_at
 
@@ -62,6 +62,17 @@ def test_diagnostics():
         str(each)
         for each in diagnose(loaded, [warning(("kind",), "a"), warning((), "b")])
     ] == ["f:9:7: warning: kind: a", "f:8:1: warning: b"]
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_causes(cause):
+    """Whoever gets a diagnostic knows why the part cannot be had."""
+    loaded = load_second()
+    [found] = diagnose(loaded, [error(("kind",), "x", cause=cause)])
+
+    assert found.cause is cause
+    assert diagnostic_at(loaded, (), "x", cause=cause).cause is cause
+    assert diagnostic_at(loaded, (), "x").cause is Cause.MISTAKE
 
 
 def test_a_policy_without_its_text():

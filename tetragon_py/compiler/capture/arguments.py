@@ -24,7 +24,7 @@ from tetragon_py.compiler.capture.registers import find_register
 from tetragon_py.compiler.capture.resolve import check_steps, resolve
 from tetragon_py.compiler.capture.surface import REGISTERS, Surface
 from tetragon_py.compiler.plan import ArgumentPlan
-from tetragon_py.policy.diagnostic import PolicyValueError, quote
+from tetragon_py.policy.diagnostic import Cause, PolicyValueError, quote
 from tetragon_py.policy.model.arguments import ArgumentType, DataSource
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Captured(NamedTuple):
     type: ArgumentType
     #: Something that is not done as written, or "".
     warning: str = ""
+    #: The kernel tells another type.
+    is_doubted: bool = False
 
 
 def capture_argument(argument: Argument, surface: Surface) -> Captured:
@@ -67,7 +69,8 @@ def capture_argument(argument: Argument, surface: Surface) -> Captured:
     if argument.max_data:
         limit = c.ARGUMENT_TEXT_MAX
         warning = f"maxData: at most {limit} bytes of a value are in an event"
-    return Captured(plan, kind, warning or _doubt(argument, surface))
+    doubt = _doubt(argument, surface)
+    return Captured(plan, kind, warning or doubt, is_doubted=bool(doubt))
 
 
 def capture_data(argument: Argument, surface: Surface) -> Captured:
@@ -121,7 +124,8 @@ def _read(
 def _infer(found: CType | None, surface: Surface) -> ArgumentType:
     if found is None:
         name = quote(surface.point.name)
-        raise PolicyValueError(f"the kernel does not tell the types of {name}")
+        text = f"the kernel does not tell the types of {name}"
+        raise PolicyValueError(text, cause=Cause.KERNEL)
     kind = infer_type(found)
     if kind is None and found.kind == "pointer":
         return _T.UINT64
@@ -206,16 +210,16 @@ def _struct(argument: Argument, surface: Surface, found: CType | None) -> CType:
         struct = surface.target.struct(argument.btf_type, module)
         if struct is None:
             where = f"module {quote(module)}" if module else "kernel"
-            raise PolicyValueError(
-                f"the {where} has no struct {quote(argument.btf_type)}"
-            )
+            text = f"the {where} has no struct {quote(argument.btf_type)}"
+            raise PolicyValueError(text, cause=Cause.KERNEL)
         return struct
     if found is not None and found.kind == "pointer":
         found = found.to
     if found is None or found.kind not in {"struct", "union"}:
         what = describe(found) if found else "unknown"
         text = f"resolve needs a pointer to a struct; this is {what}"
-        raise PolicyValueError(text, "give btfType")
+        cause = Cause.MISTAKE if found else Cause.KERNEL
+        raise PolicyValueError(text, "give btfType", cause=cause)
     return found
 
 

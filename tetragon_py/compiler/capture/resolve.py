@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.capture.inference import describe
-from tetragon_py.policy.diagnostic import PolicyValueError, nearest, quote
+from tetragon_py.policy.diagnostic import Cause, PolicyValueError, nearest, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +116,9 @@ def _find_member(struct: CType, name: str, target: Target) -> Member:
             return member
         names.append(member.name)
     raise PolicyValueError(
-        f"{describe(struct)} has no member {quote(name)}", nearest(name, names)
+        f"{describe(struct)} has no member {quote(name)}",
+        nearest(name, names),
+        cause=Cause.KERNEL,
     )
 
 

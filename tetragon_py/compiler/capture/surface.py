@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tetragon_py.policy.diagnostic import PolicyValueError, quote
+from tetragon_py.policy.diagnostic import Cause, PolicyValueError, quote
 
 if TYPE_CHECKING:
     from tetragon_py.compiler.plan import AttachPoint
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
         TracepointField,
     )
 
-__all__ = ["REGISTERS", "Surface"]
+__all__ = ["REGISTERS", "NoArgumentError", "Surface"]
 
 #: Values that a function or a system call gets in registers.
 REGISTERS = 6
+
+
+class NoArgumentError(PolicyValueError):
+    """There are not so many arguments: a mistake, or another kernel's signature."""
 
 
 class Surface(NamedTuple):
@@ -57,7 +61,12 @@ class Surface(NamedTuple):
         )
 
     def check_register(self, index: int) -> None:
-        """Raise PolicyValueError if no argument `index` comes in a register."""
+        """Refuse an argument `index` that does not come in a register.
+
+        Raises:
+            NoArgumentError: There is none.
+            PolicyValueError: It comes elsewhere.
+        """
         count = REGISTERS
         if self.signature is not None:
             count = min(count, len(self.signature.parameters))
@@ -65,7 +74,7 @@ class Surface(NamedTuple):
             return
         name = quote(self.point.name)
         if self.signature is not None and index >= len(self.signature.parameters):
-            raise PolicyValueError(
+            raise NoArgumentError(
                 f"{name} has no argument {index}", self._list_parameters()
             )
         raise PolicyValueError(
@@ -96,6 +105,7 @@ class Surface(NamedTuple):
         raise PolicyValueError(
             f"{quote(self.point.name)} has no field {index}",
             f"fields: {', '.join(names)}" if names else "",
+            cause=Cause.KERNEL,
         )
 
     def _list_parameters(self) -> str:

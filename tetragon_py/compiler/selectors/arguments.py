@@ -20,7 +20,7 @@ from tetragon_py.compiler.selectors.texts import text_condition
 from tetragon_py.compiler.tables.addresses import network_patterns
 from tetragon_py.compiler.tables.intervals import LAST
 from tetragon_py.compiler.tables.patterns import Alternatives
-from tetragon_py.policy.diagnostic import PolicyValueError
+from tetragon_py.policy.diagnostic import Cause, PolicyValueError
 from tetragon_py.policy.model.arguments import ArgumentType
 from tetragon_py.policy.model.operators import Operator
 from tetragon_py.policy.values.integers import IntRange, ListReference
@@ -86,7 +86,9 @@ def argument_condition(
         PolicyValueError: The operator or a value does not fit the argument's type.
     """
     if operator is Operator.CEL_EXPR:
-        raise PolicyValueError("CelExpr cannot run in this release")
+        raise PolicyValueError(
+            "CelExpr cannot run in this release", cause=Cause.RELEASE
+        )
     plans = [_plan(argument) for argument in captured]
     kind = captured[0].type
     values = parse_values(operator, kind, texts)
@@ -174,9 +176,8 @@ def _number(
                     has_compat_bit=kind is _T.SYSCALL64,
                 )
             except PolicyValueError as problem:
-                raise PolicyValueError(
-                    problem.message, problem.hint, index=index
-                ) from None
+                problem.index = index
+                raise
     return _number_condition(operator, found, place)
 
 

@@ -18,6 +18,7 @@ from tetragon_py.compiler.selectors.process import (
 )
 from tetragon_py.policy.check.positions import argument_positions, data_positions
 from tetragon_py.policy.diagnostic import (
+    Cause,
     Finding,
     Path,
     PolicyValueError,
@@ -112,7 +113,8 @@ class _Compiler:
         )
         if selector.match_workloads is not None:
             text = "workloads cannot be told apart in this release"
-            self._found.append(error((*self._path, "matchWorkloads"), text))
+            place = (*self._path, "matchWorkloads")
+            self._found.append(error(place, text, cause=Cause.RELEASE))
 
     def arguments(self, selector: Selector) -> None:
         hook, args, data, returned = self._captured
@@ -143,7 +145,7 @@ class _Compiler:
                 place: Path = (*self._path, key, index)
                 if problem.index is not None:
                     place = (*place, "values", problem.index)
-                self._found.append(error(place, problem.message, problem.hint))
+                self._found.append(_error(place, problem))
 
     def _filter(
         self, path: Path, entry: ArgFilter, captured: Sequence[Captured | None]
@@ -157,9 +159,14 @@ class _Compiler:
             )
         except PolicyValueError as problem:
             place = _place(path, entry, problem, known)
-            self._found.append(error(place, problem.message, problem.hint))
+            self._found.append(_error(place, problem))
             return
         self.conditions.add(condition)
+
+
+# Its hint is looked for at once: findings that are equal are told once.
+def _error(path: Path, problem: PolicyValueError) -> Finding:
+    return error(path, problem.message, problem.hint, problem.cause)
 
 
 def _place(

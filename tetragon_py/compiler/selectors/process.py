@@ -18,7 +18,7 @@ from tetragon_py.compiler.selectors.conditions import (
 )
 from tetragon_py.compiler.selectors.numbers import numbers
 from tetragon_py.compiler.tables.patterns import Alternatives
-from tetragon_py.policy.diagnostic import PolicyValueError
+from tetragon_py.policy.diagnostic import Cause, PolicyValueError
 from tetragon_py.policy.model.operators import Operator
 from tetragon_py.policy.model.selectors import HOST_NAMESPACE, CapabilitySet
 
@@ -129,7 +129,8 @@ def namespace_condition(entry: NamespaceFilter, host: Mapping[str, int]) -> Cond
     """
     name = _field(entry.namespace)
     if name not in host:
-        raise PolicyValueError(f"this kernel has no {entry.namespace} namespaces")
+        text = f"this kernel has no {entry.namespace} namespaces"
+        raise PolicyValueError(text, cause=Cause.KERNEL)
     inodes = [
         host[name] if value == HOST_NAMESPACE else int(value) for value in entry.values
     ]
@@ -164,7 +165,8 @@ def capability_change_condition(entry: CapabilityFilter) -> Condition:
 
 def _capabilities(entry: CapabilityFilter, source: int) -> Condition:
     if entry.is_namespace_capability:
-        raise PolicyValueError("isNamespaceCapability cannot run in this release")
+        text = "isNamespaceCapability cannot run in this release"
+        raise PolicyValueError(text, cause=Cause.RELEASE)
     place = Place(source, slot=_CAPABILITY_SETS[entry.type])
     return _bits(entry.operator, place, entry.values)
 

@@ -12,7 +12,7 @@ from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.selectors.conditions import Condition, Lookup, Place
 from tetragon_py.compiler.tables.automaton import STATES_MAX
 from tetragon_py.compiler.tables.patterns import Alternatives
-from tetragon_py.policy.diagnostic import PolicyValueError
+from tetragon_py.policy.diagnostic import Cause, PolicyValueError
 from tetragon_py.policy.model.operators import Operator
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def text_condition(
             # A NUL inside would look like the end.
             if may_hold_nuls or any(len(v) >= c.TEXT_KEY_BYTES for v in values):
                 kind = c.DIMENSION_TEXT_WHOLE
-                _check(values, longest, "this kernel compares no longer texts")
+                why = "this kernel compares no longer texts"
+                _check(values, longest, why, Cause.KERNEL)
             else:
                 values = [value + _NUL for value in values]
         case Operator.PREFIX:
@@ -71,11 +72,13 @@ def text_condition(
     )
 
 
-def _check(values: Sequence[bytes], longest: int, why: str) -> None:
+def _check(
+    values: Sequence[bytes], longest: int, why: str, cause: Cause = Cause.MISTAKE
+) -> None:
     for index, value in enumerate(values):
         if len(value) > longest:
             text = f"is longer than {longest} bytes"
-            raise PolicyValueError(text, why, index=index)
+            raise PolicyValueError(text, why, index=index, cause=cause)
 
 
 # The NUL that the kernel puts behind a text would count as one of the text.

@@ -22,7 +22,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
-from tetragon_py.policy.diagnostic import PolicyValueError, quote
+from tetragon_py.policy.diagnostic import Cause, PolicyValueError, quote
 from tetragon_py.policy.model.arguments import ArgumentType
 from tetragon_py.policy.model.kernel_names import (
     FAMILIES,
@@ -90,7 +90,9 @@ def parse_values(
             problem.index = index
             if "${" in text:
                 hint = "fill in the placeholder before loading, e.g. with envsubst"
-                raise PolicyValueError(problem.message, hint, index=index) from None
+                raise PolicyValueError(
+                    problem.message, hint, index=index, cause=Cause.PLACEHOLDER
+                ) from None
             raise
     return tuple(parsed)
 

@@ -8,8 +8,11 @@ import pytest
 from tests.unit.compiler.fake_target import FakeTarget
 from tests.unit.compiler.policies import compiled, findings, kprobe, problem
 from tetragon_py.abi import _generated as c
-from tetragon_py.compiler.plan import ArgumentPlan
-from tetragon_py.policy.model.arguments import ArgumentType
+from tetragon_py.compiler.capture.arguments import capture_argument
+from tetragon_py.compiler.capture.surface import Surface
+from tetragon_py.compiler.plan import ArgumentPlan, AttachPoint
+from tetragon_py.policy.diagnostic import Cause, PolicyValueError
+from tetragon_py.policy.model.arguments import Argument, ArgumentType
 
 FIRST = c.FROM_REGISTER
 PREFIX = "spec.kprobes[0].args[0]"
@@ -308,3 +311,15 @@ def test_copies_at_the_return():
         (c.ARGUMENT_AT_RETURN | c.ARGUMENT_SIZE_RETURNED, 0),
         (c.ARGUMENT_AT_RETURN, 3),
     ]
+
+
+def test_types_that_the_kernel_does_not_tell():
+    """Without BTF there is nothing to infer from: other kernels may have it."""
+    surface = Surface.of(AttachPoint("function", "no_btf"), FakeTarget())
+    with pytest.raises(PolicyValueError) as caught:
+        capture_argument(Argument.model_validate({"index": 0}), surface)
+
+    assert (caught.value.message, caught.value.cause) == (
+        "the kernel does not tell the types of 'no_btf'",
+        Cause.KERNEL,
+    )

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tetragon_py.policy.diagnostic import PolicyValueError
+from tetragon_py.policy.diagnostic import Cause, PolicyValueError
 from tetragon_py.policy.model.arguments import ArgumentType
 from tetragon_py.policy.model.operators import OPERATORS, Operator
 from tetragon_py.policy.values.cel import CelExpression
@@ -96,6 +96,18 @@ def test_refused(operator, kind, values, index, message, hint):
     assert caught.value.index == index
     assert caught.value.message.startswith(message)
     assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [("${NET}", Cause.PLACEHOLDER), ("$NET", Cause.MISTAKE)],
+)
+def test_cause(value, cause):
+    """A placeholder is right once it is filled in."""
+    with pytest.raises(PolicyValueError) as caught:
+        parse_values(Operator.DADDR, ArgumentType.SOCK, [value])
+
+    assert caught.value.cause is cause
 
 
 def test_negative_forms_read_the_same_values():
