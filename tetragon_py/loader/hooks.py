@@ -8,6 +8,7 @@ an attached hook that nobody wants runs a few instructions and ends.
 from __future__ import annotations
 
 import contextlib
+import resource
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -67,6 +68,7 @@ class Hooks:
     """
 
     def __init__(self, shared: SharedMaps, target: HookTarget) -> None:
+        _allow_descriptors()
         self._shared = shared
         self._target = target
         self._undo: dict[int, contextlib.ExitStack] = {}
@@ -267,6 +269,12 @@ class Hooks:
         opened.programs[program].autoload = True
         opened.load()
         return opened.programs[program]
+
+
+def _allow_descriptors() -> None:
+    """Each object holds some forty descriptors: take as many as this process may."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _missed(programs: Iterable[Program]) -> int:
