@@ -17,18 +17,28 @@
 #include "lib/bound.bpf.h"
 
 #define REGISTERS 6
+#define SYSCALL_REGISTERS 6 /* behind them: those of the system call that a guard is in */
 /* Verifier: a text that begins below ARGUMENTS_BYTES_MAX may be read and written this far behind it */
 #define ARGUMENT_SLACK (2 * ARGUMENT_TEXT_MAX)
+#define RAW_COUNT (REGISTERS + SYSCALL_REGISTERS)
 #define NOT_CAPTURED 0
+
+/* When a policy's selector acts: at the entry, or with the value that the function returned. */
+enum phase {
+	PHASE_ENTRY = 0,
+	PHASE_RETURN = 1,
+};
 
 struct hit {
 	__u32 config; /* row of "hook_configs", read once per hit */
 	__u32 generation;
 	__u64 context; /* address of a tracepoint's record */
-	__u64 raw[REGISTERS];
-	__u64 result; /* what the function returned */
-	__u32 at_return;
-	__u32 used; /* bytes of "bytes" */
+	__u64 raw[RAW_COUNT];
+	__u64 result;	    /* what the function returned */
+	__u16 phase;	    /* enum phase */
+	__u8 mechanism;	    /* enum mechanism: what this program can do */
+	__u8 lacks_syscall; /* 1: the registers of a system call are not known */
+	__u32 used;	    /* bytes of "bytes" */
 	/* 8 + where in "bytes" each argument's head is; 0: not captured */
 	__u32 at[HOOK_ARGUMENTS_MAX];
 	struct vector matched;
@@ -46,6 +56,11 @@ struct hit {
 	__u32 search_at; /* of a substring: where in "bytes" */
 	__u32 search_end;
 	__u32 search_state;
+	__s32 verdict;	/* 0, or the error that this hook returns */
+	__u64 signals;	/* bit: signal - 1, sent in this hit */
+	__s32 failure;	/* -errno of what the selector at hand could not do */
+	__u32 done;	/* ACTION_* of the selector at hand */
+	__u32 enforced; /* whether this record tells of something that was done */
 	__u32 _pad;
 	__u64 owner; /* LSM programs: pid_tgid of who is in */
 };

@@ -333,6 +333,13 @@ static __always_inline void append_image(struct exec_record *record, struct task
 	enter_rights(task->tgid, &image->credentials, &image->namespaces);
 }
 
+/* What NotifyEnforcer wanted of a thread that is gone. */
+static __always_inline void forget_verdict(__u32 thread)
+{
+	if (bpf_map_lookup_elem(&verdict_notes, &thread))
+		bpf_map_delete_elem(&verdict_notes, &thread);
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
@@ -355,6 +362,8 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	event->flags = 0;
 	enter_image(task, event);
 	event->tid_before = old_pid;
+	if (old_pid != task->pid) /* this thread takes the place of the first */
+		forget_verdict(old_pid);
 	read_pid_level(task, &pid);
 	event->nspid = nspid_of(&pid);
 	append_image(&record, task, bprm, &pid);
@@ -393,6 +402,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	__u32 tgid = task->tgid;
 	__u32 parent;
 
+	forget_verdict(task->pid);
 	if (task->signal->live.counter) /* other threads live */
 		return 0;
 	entry = bpf_map_lookup_elem(&processes, &tgid);

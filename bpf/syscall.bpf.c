@@ -5,6 +5,7 @@
  *
  *   sys_enter   the system call's hook, if it has one: captured and classified
  *   sys_exit    the return value of the hits that wait for it
+ *   sys_exit    what NotifyEnforcer wanted of this call, and was not needed, is forgotten
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -55,5 +56,15 @@ int BPF_PROG(exit_syscall, struct pt_regs *regs, long result)
 
 	if (hook)
 		return_of_hook(hook, result);
+	return 0;
+}
+
+SEC("?tp_btf/sys_exit")
+int forget_verdict(void *ctx)
+{
+	__u32 thread = bpf_get_current_pid_tgid();
+
+	if (bpf_map_lookup_elem(&verdict_notes, &thread))
+		bpf_map_delete_elem(&verdict_notes, &thread);
 	return 0;
 }

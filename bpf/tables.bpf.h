@@ -76,6 +76,15 @@ TABLE(followed_pids, BPF_MAP_TYPE_HASH, struct pid_key, __u64, 1024);
 /* Address of a struct sock -> its owner. LRU: who opens too many sockets loses his own. */
 TABLE(sock_owners, BPF_MAP_TYPE_LRU_HASH, __u64, struct sock_owner, 32768);
 
+/* Which hook decides about a system call in an LSM hook. */
+TABLE(guards, BPF_MAP_TYPE_HASH, struct guard_key, __u32, 16384);
+
+/* By thread; preallocated, so that only a full table can lose a verdict, which is told. */
+TABLE(verdict_notes, BPF_MAP_TYPE_HASH, __u32, struct enforcer_verdict, 32768);
+
+/* Preallocated: where it is full, each hit is told. */
+TABLE(repeats, BPF_MAP_TYPE_HASH, struct repeat_key, struct repeat, 8192);
+
 /* Of each system call the hook's number: native and 32-bit. */
 ROWS(syscalls, struct syscall_hooks, SYSCALL_NUMBERS);
 

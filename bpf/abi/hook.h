@@ -155,15 +155,24 @@ ABI_SIZE(struct argument_perf_event, 24);
 #define ACTION_NOTIFY_ENFORCER 0x40
 #define ACTION_CLEANUP_ENFORCER 0x80
 #define ACTION_SET 0x100
+#define ACTION_ENFORCE 0x200 /* what NotifyEnforcer left for this thread */
+
+/* How a denial is carried out: a property of the program that ran. */
+enum mechanism {
+	MECHANISM_NONE = 0,
+	MECHANISM_LSM = 1,
+	MECHANISM_FMOD_RET = 2,
+	MECHANISM_OVERRIDE_RETURN = 3,
+};
 
 /* One policy that wanted this hit. */
 struct hook_match {
 	__u32 policy;
-	__u16 selector; /* position in the policy's own list for this hook */
-	__u16 actions;	/* ACTION_* asked for */
-	__u16 done;	/* of these, what was carried out */
-	__u16 _pad;
-	__s32 error; /* -errno of the first that failed */
+	__u16 selector;	 /* position in the policy's own list for this hook */
+	__u16 actions;	 /* ACTION_* asked for */
+	__u16 done;	 /* of these, what was carried out */
+	__u16 mechanism; /* enum mechanism of this hook */
+	__s32 error;	 /* -errno of the first that failed */
 };
 ABI_SIZE(struct hook_match, 16);
 

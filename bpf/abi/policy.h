@@ -60,7 +60,8 @@ enum dimension_source {
 	SOURCE_CAPABILITIES = 8,	 /* slot: enum capability_set */
 	SOURCE_CAPABILITIES_CHANGED = 9, /* slot: enum capability_set; bits that differ */
 	SOURCE_CAPABILITIES_GAINED = 10, /* of slot, and not of slot "width" */
-	SOURCE_COUNT = 11,
+	SOURCE_ENFORCER = 11,		 /* enforcer_verdict.enforcer of the thread; 0: none */
+	SOURCE_COUNT = 12,
 };
 
 enum capability_set {
@@ -106,6 +107,55 @@ struct syscall_hooks {
 };
 ABI_SIZE(struct syscall_hooks, 8);
 
+/*
+ * Key of the hash "guards": which hook decides when a system call reaches an LSM hook. Rows of
+ * GUARD_IO_URING + 0, 1, ... are for tasks that use io_uring, whose operations are no system calls.
+ */
+struct guard_key {
+	__u32 guard; /* number of the LSM hook's program */
+	__u32 call;  /* number of the system call; GUARD_COMPAT: of the 32-bit table */
+};
+ABI_SIZE(struct guard_key, 8);
+
+#define GUARD_COMPAT 0x80000000U
+#define GUARD_IO_URING 0x40000000U
+#define GUARD_IO_URING_MAX 16 /* hooks that are looked at */
+
+/* Value of "verdict_notes", by thread: what NotifyEnforcer wants of the next enforced call. */
+struct enforcer_verdict {
+	__u32 enforcer; /* selector.enforcer */
+	__s32 error;	/* 0: none */
+	__u32 signal;	/* 0: none */
+	__u32 _pad;
+};
+ABI_SIZE(struct enforcer_verdict, 16);
+
+/* Key of "repeats". */
+struct repeat_key {
+	__u32 tgid;
+	__u32 policy; /* hook_match.policy: also says the hook */
+};
+ABI_SIZE(struct repeat_key, 8);
+
+#define REPEATS_TOLD 100 /* in a window, one by one */
+#define REPEATS_WINDOW_NS 1000000000
+
+/* Enforced hits of one policy and hook by one process: beyond REPEATS_TOLD they are counted. */
+struct repeat {
+	__u64 window_ns; /* CLOCK_BOOTTIME of its first hit */
+	__u64 last_ns;
+	__u64 start_boottime_ns; /* of the process */
+	__u64 told;		 /* in this window, also by other CPUs: about */
+	__u64 counted;		 /* since the entry was made, exactly */
+	__u32 hook;
+	__u16 selector;
+	__u16 actions;
+	__u16 done;
+	__u16 mechanism;
+	__s32 error;
+};
+ABI_SIZE(struct repeat, 56);
+
 #define CLASS_HAS_BINARIES 0x1
 #define CLASS_HAS_PIDS 0x2
 
@@ -134,6 +184,7 @@ enum argument_source {
 	FROM_DATA_LOC = 2, /* the same, a __u32: size << 16 | offset */
 	FROM_TASK = 3,	   /* address of the current task_struct */
 	FROM_RETURN = 4,
+	FROM_SYSCALL = 5, /* "index": 0 .. 5, of the system call that the hook is in */
 };
 
 /* What the raw value is, where several lead to the same enum argument_type. */
@@ -149,6 +200,7 @@ enum argument_form {
 	FORM_IOVEC = 8,	   /* struct iovec[]; the number of entries is the size argument */
 	FORM_IOV_ITER = 9, /* struct iov_iter */
 	FORM_INLINE = 10,  /* bytes in the tracepoint's record itself */
+	FORM_CHILD = 11,   /* struct dentry; the size register has the struct path of its folder */
 };
 
 /* Bits of argument_config.flags */
@@ -182,12 +234,14 @@ ABI_SIZE(struct resolve_step, 8);
 #define HOOK_WANTS_RETURN 0x1 /* some policy tells the return value */
 #define HOOK_HAS_SOCK 0x4     /* the slot of a socket is in flags >> HOOK_SOCK_SHIFT */
 #define HOOK_SOCK_SHIFT 8
+#define HOOK_KILLS 0x8	     /* a policy wants it if it cannot be judged (on-failure: kill) */
 #define HOOK_WANTS_CLASS 0x2 /* a dimension needs the entry of the process table */
 
 /* One hook in one version of the policy set. */
 struct hook_config {
 	__u32 generation; /* that wrote it */
 	__u32 first_selector;
+	__u32 return_vector; /* the selectors that act at the return */
 	__u16 selectors;
 	__u8 words; /* of its vectors that are in use */
 	__u8 arguments;
@@ -197,7 +251,7 @@ struct hook_config {
 	struct argument_config argument[HOOK_ARGUMENTS_MAX];
 	struct dimension dimension[DIMENSIONS_MAX];
 };
-ABI_SIZE(struct hook_config, 848);
+ABI_SIZE(struct hook_config, 852);
 
 /* Value of "sock_owners": who a socket belongs to (TrackSock). */
 struct sock_owner {
@@ -219,17 +273,20 @@ struct selector {
 	__u16 number;	  /* in the policy's own list for this hook */
 	__u16 policy_end; /* bit after the last selector of the same policy on this hook */
 	__u32 counter;	  /* row of "counters" */
-	__u16 actions;	  /* ACTION_* */
+	__u16 actions;	  /* ACTION_*; none: its policy wants nothing then */
 	__u16 arguments;  /* bit: slots that this policy tells */
 	__u32 monitored;  /* of "actions", those that are only counted */
 	__s32 error;	  /* of Override */
 	__u8 signal;
 	__u8 sock_slot;
 	__u8 rate_scope;
-	__u8 tells_return; /* 1: posted at the return, with its value */
-	__u32 rate_ms;	   /* 0: no limit */
+	__u8 tells_return;   /* 1: acts at the return, with its value (enum phase) */
+	__u32 rate_ms;	     /* 0: no limit */
+	__u32 enforcer;	     /* which one NotifyEnforcer means: a number of the policy */
+	__u8 failure_signal; /* sent if an action cannot be carried out; 0: none */
+	__u8 _pad[3];
 };
-ABI_SIZE(struct selector, 32);
+ABI_SIZE(struct selector, 40);
 
 /* Per-CPU counters of a selector. */
 struct selector_counters {
@@ -238,11 +295,13 @@ struct selector_counters {
 	__u64 limited; /* not posted because of the rate limit */
 	__u64 signalled;
 	__u64 overridden;
+	__u64 notified;	 /* an enforcer was */
 	__u64 monitored; /* enforcement that was asked for and not done */
 	__u64 failed;
-	__u64 lost; /* the ring buffer was full */
+	__u64 repeated; /* not posted one by one: in "repeats" */
+	__u64 lost;	/* the ring buffer was full */
 };
-ABI_SIZE(struct selector_counters, 64);
+ABI_SIZE(struct selector_counters, 80);
 
 /* A row of the map "bounds". */
 struct bound {

@@ -7,6 +7,7 @@
 #ifndef TPY_ERRNO_BPF_H
 #define TPY_ERRNO_BPF_H
 
+#define ESRCH 3
 #define EBADF 9
 #define EFAULT 14
 #define EOPNOTSUPP 95

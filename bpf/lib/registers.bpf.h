@@ -77,4 +77,33 @@ static __always_inline void read_syscall_arguments(struct pt_regs *regs, bool co
 #error "unknown architecture"
 #endif
 
+#define KERNEL_STACK_BYTES 16384 /* THREAD_SIZE */
+
+const volatile __u32 has_task_registers = 0; /* the helper of Linux 5.15 */
+
+/*
+ * Where the registers are with which the current task entered the kernel: nobody can change them
+ * while its system call runs (a tracer's changes come before it).
+ */
+static __always_inline struct pt_regs *user_registers(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (has_task_registers)
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return (void *)BPF_CORE_READ(task, stack) + KERNEL_STACK_BYTES - sizeof(struct pt_regs);
+}
+
+/* The number of the system call that the current task is or was in; -1: none. */
+static __always_inline __u32 current_syscall(void)
+{
+	struct pt_regs *regs = user_registers();
+
+#if defined(__TARGET_ARCH_x86)
+	return BPF_CORE_READ(regs, orig_ax);
+#else
+	return BPF_CORE_READ(regs, syscallno);
+#endif
+}
+
 #endif

@@ -7,6 +7,7 @@
 #define TPY_ACT_BPF_H
 
 #include "hit.bpf.h"
+#include "stage/act_enforce.bpf.h"
 #include "stage/act_limit.bpf.h"
 #include "stage/act_sock.bpf.h"
 #include "tables.bpf.h"
@@ -46,9 +47,15 @@ __noinline int act_for(__u32 bit)
 	counter = bpf_map_lookup_elem(&counters, &selector->counter);
 	if (!counter)
 		return SELECTORS_MAX;
+	if (!selector->actions || selector->tells_return != hit->phase)
+		return selector->policy_end;
 	counter->matched++;
 	if (selector->monitored)
 		counter->monitored++;
+	hit->failure = 0;
+	hit->done = selector->actions & ~selector->monitored;
+	if (hit->done & ACTIONS_ENFORCING && enforce(row))
+		return selector->policy_end;
 	if (selector->actions & (ACTION_TRACK_SOCK | ACTION_UNTRACK_SOCK))
 		track_sock(hit, config, selector);
 	if (selector->actions & ACTION_NO_POST)
@@ -64,9 +71,9 @@ __noinline int act_for(__u32 bit)
 	match->policy = selector->policy;
 	match->selector = selector->number;
 	match->actions = selector->actions;
-	match->done = selector->actions & ~selector->monitored;
-	match->_pad = 0;
-	match->error = 0;
+	match->done = hit->done;
+	match->mechanism = hit->mechanism;
+	match->error = hit->failure;
 	hit->told_counters[MASK_INDEX(hit->told, HOOK_MATCHES_MAX)] = selector->counter;
 	hit->told++;
 	counter->posted++;

@@ -71,8 +71,20 @@ static __always_inline long read_raw(const struct hit *hit, const struct argumen
 	case FROM_RETURN:
 		out->value = hit->result;
 		break;
+	case FROM_SYSCALL:
+		error = hit->lacks_syscall;
+		out->value =
+			hit->raw[REGISTERS + CLAMP_SIZE(argument->index, SYSCALL_REGISTERS - 1)];
+		break;
 	}
 	return error;
+}
+
+/* The other raw argument that this one needs: a size, a folder. */
+static __always_inline __u64 read_second(const struct hit *hit,
+					 const struct argument_config *argument)
+{
+	return hit->raw[CLAMP_SIZE(argument->size_register - 1, RAW_COUNT - 1)];
 }
 
 /* The bytes that a caller's buffer has, or the number of its pieces. */
@@ -82,7 +94,7 @@ static __always_inline __u64 read_size(const struct hit *hit,
 	if (argument->flags & ARGUMENT_SIZE_RETURNED)
 		return (__s64)hit->result < 0 ? 0 : hit->result;
 	if (argument->size_register)
-		return hit->raw[CLAMP_SIZE(argument->size_register - 1, REGISTERS - 1)];
+		return read_second(hit, argument);
 	return size;
 }
 
@@ -164,7 +176,7 @@ static __always_inline long capture_iovec(const struct hit *hit, __u32 at,
 {
 	__u64 limit = ~0ULL, count;
 
-	count = hit->raw[CLAMP_SIZE(argument->size_register - 1, REGISTERS - 1)];
+	count = read_second(hit, argument);
 	if (argument->flags & ARGUMENT_SIZE_RETURNED)
 		limit = (__s64)hit->result < 0 ? 0 : hit->result;
 	return capture_vectors(at, vectors,
@@ -195,7 +207,8 @@ static __always_inline long capture_bytes(struct hit *hit, __u32 at, void *out,
 	case ARGUMENT_PATH:
 	case ARGUMENT_DENTRY:
 	case ARGUMENT_LINUX_BINPRM:
-		return capture_path(at, raw->value, argument->type, argument->form);
+		return capture_path(at, raw->value, PATH_KIND(argument->type, argument->form),
+				    size);
 	case ARGUMENT_SOCK:
 		return capture_sock(at, raw->value, argument->form);
 	case ARGUMENT_SKB:

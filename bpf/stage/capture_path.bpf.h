@@ -9,11 +9,24 @@
 #include "lib/errno.bpf.h"
 #include "lib/file.bpf.h"
 
-/* What the raw value leads to. Returns 0 or -errno. */
-static __always_inline long find_place(__u64 value, __u32 type, __u32 form, struct place *out)
+/* Verifier: global functions take five arguments at most */
+#define PATH_KIND(type, form) ((type) | (form) << 8)
+
+/*
+ * What the raw value leads to; "folder" is the struct path in which a FORM_CHILD is. Returns 0 or
+ * -errno.
+ */
+static __always_inline long find_place(__u64 value, __u32 type, __u32 form, __u64 folder,
+				       struct place *out)
 {
 	struct file *file = (void *)value;
 
+	if (form == FORM_CHILD) {
+		long error = bpf_core_read(&out->mount, sizeof(out->mount),
+					   &((struct path *)folder)->mnt);
+
+		return place_of_dentry((void *)value, out) || error ? -EFAULT : 0;
+	}
 	if (type == ARGUMENT_DENTRY)
 		return place_of_dentry((void *)value, out) ? -EFAULT : 0;
 	if (type == ARGUMENT_PATH)
@@ -57,7 +70,7 @@ static __always_inline __u64 append_walk(const struct path_walk *walk, __u32 mod
 	return length;
 }
 
-__noinline int capture_path(__u32 at, __u64 value, __u32 type, __u32 form)
+__noinline int capture_path(__u32 at, __u64 value, __u32 kind, __u64 folder)
 {
 	struct path_walk *walk = path_walk_get();
 	struct hit *hit = hit_get();
@@ -67,7 +80,7 @@ __noinline int capture_path(__u32 at, __u64 value, __u32 type, __u32 form)
 
 	if (!hit || !walk)
 		return -EFAULT;
-	error = find_place(value, type, form, &place);
+	error = find_place(value, kind & 0xff, kind >> 8, folder, &place);
 	if (error)
 		return error;
 	out = payload_at(hit, at);

@@ -7,6 +7,7 @@
 
 #include "hit.bpf.h"
 #include "maps.bpf.h"
+#include "tables.bpf.h"
 #include "lib/compat.bpf.h"
 #include "lib/task.bpf.h"
 #include <bpf/bpf_core_read.h>
@@ -163,6 +164,15 @@ __noinline int changed_namespaces(void)
 	return changed;
 }
 
+/* Who left a verdict for the current thread; 0: nobody. */
+static __always_inline __u32 noted_enforcer(void)
+{
+	__u32 thread = bpf_get_current_pid_tgid();
+	struct enforcer_verdict *found = bpf_map_lookup_elem(&verdict_notes, &thread);
+
+	return found ? found->enforcer : 0;
+}
+
 /* The number that the dimension classifies. Returns -1 if it cannot be read. */
 static __always_inline int read_number(struct hit *hit, const struct dimension *dimension,
 				       __u64 *value)
@@ -212,6 +222,9 @@ static __always_inline int read_number(struct hit *hit, const struct dimension *
 		return 0;
 	case SOURCE_CAPABILITIES_CHANGED:
 		return read_changed_capabilities(dimension->slot, value);
+	case SOURCE_ENFORCER:
+		*value = noted_enforcer();
+		return 0;
 	case SOURCE_NAMESPACES_CHANGED:
 		changed = changed_namespaces();
 		*value = changed;

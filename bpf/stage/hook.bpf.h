@@ -12,6 +12,7 @@
 #include "stage/join.bpf.h"
 #include "stage/who.bpf.h"
 
+#define SIGKILL 9
 #define RECORDS_MAX (SELECTORS_MAX / HOOK_MATCHES_MAX)
 
 /* The hook's row of hook_configs in the active generation; 0 if no policy wants it. */
@@ -36,6 +37,16 @@ static __always_inline struct hit *hit_or_loss(void)
 	if (!hit)
 		count_loss(LOSS_NO_SCRATCH, EVENT_HOOK, bpf_get_current_pid_tgid() >> 32);
 	return hit;
+}
+
+/* There is no hit to judge by: nothing is denied, but who says so is killed. */
+static __always_inline long verdict_without_hit(__u32 row)
+{
+	const struct hook_config *config = bpf_map_lookup_elem(&hook_configs, &row);
+
+	if (config && config->flags & HOOK_KILLS)
+		bpf_send_signal(SIGKILL);
+	return 0;
 }
 
 /* The entry of the process table of who runs; the record names it. */
@@ -87,26 +98,41 @@ static __always_inline void match_all(struct hit *hit, const struct hook_config 
 __noinline int tell(void)
 {
 	struct hit *hit = hit_get();
-	int more = act_for_matches();
+	long error;
 	__u64 size;
+	int more;
 
-	if (!hit || !hit->told)
+	if (!hit)
+		return 0;
+	hit->enforced = 0;
+	more = act_for_matches();
+	if (!hit->told)
 		return more;
 	hit->event.matches = hit->told;
-	begin_record(&hit->event.header, LANE_POLICY, EVENT_HOOK, bpf_ktime_get_boot_ns());
+	begin_record(&hit->event.header, hit->enforced ? LANE_VERDICT : LANE_POLICY, EVENT_HOOK,
+		     bpf_ktime_get_boot_ns());
 	size = CLAMP_SIZE(hit->used + hit->told * sizeof(struct hook_match),
 			  ARGUMENTS_BYTES_MAX + ARGUMENT_TEXT_MAX);
-	if (post_record(&policy_events, &hit->event.header, sizeof(hit->event) + size,
-			hit->event.process.tgid))
+	size += sizeof(hit->event);
+	/* Verifier: a ring has to be known where it is used */
+	if (hit->enforced)
+		error = post_record(&verdicts, &hit->event.header, size, hit->event.process.tgid);
+	else
+		error = post_record(&policy_events, &hit->event.header, size,
+				    hit->event.process.tgid);
+	if (error)
 		count_lost_matches();
 	hit->event.flags |= HOOK_CONTINUED;
 	return more;
 }
 
-static __always_inline void tell_all(struct hit *hit)
+/* Act for all policies that matched, and tell. */
+static __always_inline void act_for_all(struct hit *hit, __u32 phase)
 {
 	int i;
 
+	hit->phase = phase;
+	hit->signals = 0;
 	hit->position = 0;
 	for (i = 0; i < RECORDS_MAX; i++)
 		if (!tell())
@@ -131,6 +157,7 @@ static __always_inline void hook_run(struct hit *hit, __u32 hook, __u32 row, __u
 	hit->event.flags = 0;
 	hit->event.entry_ns = 0;
 	hit->event.arguments = 0;
+	hit->verdict = 0;
 	__builtin_memset(hit->at, 0, sizeof(hit->at));
 	match_all(hit, config);
 	if (config->flags & HOOK_WANTS_CLASS)
@@ -142,9 +169,12 @@ static __always_inline void hook_run(struct hit *hit, __u32 hook, __u32 row, __u
 		find_process(hit);
 	name_owner(hit, config);
 	capture_arguments(hit, config, 0, ARGUMENT_FILTERED | ARGUMENT_AT_RETURN);
-	if (!(config->flags & HOOK_WANTS_RETURN))
-		tell_all(hit);
-	else if (wait_for_return(hit, hook))
+	act_for_all(hit, PHASE_ENTRY);
+	if (!(config->flags & HOOK_WANTS_RETURN) ||
+	    !keep_vector(hit, config->words, config->return_vector))
+		return;
+	hit->event.flags &= ~HOOK_CONTINUED;
+	if (wait_for_return(hit, hook))
 		count_loss(LOSS_TABLE_FULL, EVENT_HOOK, hit->event.process.tgid);
 }
 
@@ -165,7 +195,7 @@ static __always_inline void return_of_hook(__u32 hook, __u64 result)
 	capture_arguments(hit, config, ARGUMENT_AT_RETURN, 0);
 	if (!classify(config->dimensions - config->return_dimensions, config->dimensions))
 		return;
-	tell_all(hit);
+	act_for_all(hit, PHASE_RETURN);
 }
 
 #endif

@@ -174,7 +174,7 @@ class Capture:
                 )
                 first += 1
         config = struct.pack(
-            c.HOOK_CONFIG_FORMAT, 0, 0, 0, 0, len(arguments), 0, 0, 0, packed, b""
+            c.HOOK_CONFIG_FORMAT, *(0,) * 5, len(arguments), *(0,) * 3, packed, b""
         )
         self.object.maps["hook_configs"].update(_CONFIG_ROW, config)
 

@@ -206,9 +206,8 @@ def test_filter_on_the_return(sensor, generations):
         flags=c.DIMENSION_SIGNED | c.DIMENSION_AT_RETURN,
     )
     path = os.open("/dev/zero", os.O_RDONLY)
-    plan = HookPlan(
-        LSEEK, (*ARGUMENTS, RETURN), (failed,), selectors(1), wants_return=True
-    )
+    told = selectors(1, tells_return=True)
+    plan = HookPlan(LSEEK, (*ARGUMENTS, RETURN), (failed,), told, wants_return=True)
     generations.apply(Plan((plan,)))
     seek(path)
     seek(-5)
@@ -290,9 +289,18 @@ def test_policies_with_different_actions(sensor, generations, count):
     post = c.ACTION_POST
 
     for i, counted in enumerate(generations.counters().values()):
-        matched, posted, limited, signalled, overridden, monitored, failed, lost = (
-            counted
-        )
+        (
+            matched,
+            posted,
+            limited,
+            signalled,
+            overridden,
+            _,
+            monitored,
+            failed,
+            _,
+            lost,
+        ) = counted
         assert (matched, signalled, overridden, failed, lost) == (hits, 0, 0, 0, 0)
         assert (posted, limited, monitored) == (
             *((hits, 0, 0), (0, 0, 0), (hits, 0, hits), (1, hits - 1, 0))[i % 4],

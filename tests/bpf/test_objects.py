@@ -39,7 +39,13 @@ ONE_HOOK = {
     "exit_kprobe": "kretprobe",
     "hit_raw_tp": "raw_tracepoint",
     "hit_tracepoint": "tracepoint",
-    "observe_lsm": "lsm",
+    "override_fmod": "fmod_ret",
+    "override_call": "fmod_ret",
+    "decide_lsm": "lsm",
+    "decide_fmod": "fmod_ret",
+    "guard_lsm": "lsm",
+    "guard_fmod": "fmod_ret",
+    "forget_verdict": "sys_enter",
 }
 
 
@@ -48,7 +54,7 @@ def opened(name: str) -> Iterator[BpfObject]:
     """An object with all programs that this kernel can have, not loaded yet."""
     with contextlib.ExitStack() as undo, SharedMaps(LIMITS) as shared:
         bpf_object = shared.open(name, undo)
-        if name in {"lsm", "tracepoint"}:
+        if name in {"function", "lsm", "tracepoint"}:
             bpf_object.set_constant("parameters", 1)
         for program in bpf_object.programs.values():
             if not program.autoload:

@@ -13,6 +13,7 @@ from tests.fuzz.policies import write_documents
 from tests.fuzz.record import slot_keys
 from tetragon_py.compiler.compilation import compile_policies
 from tetragon_py.policy.documents import load_text
+from tetragon_py.policy.model.hooks import ReturningHook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,6 +86,10 @@ class PolicySet:
             [is_told(selector) for selector in entry.hook.selectors] or [True]
             for entry in self._entries
         ]
+        self._at_return = [
+            isinstance(entry.hook, ReturningHook) and entry.hook.return_
+            for entry in self._entries
+        ]
         self._classifier = bench.classifier
         self._classes: dict[int, bytes] = {}
         self._undo = contextlib.ExitStack()
@@ -102,16 +107,17 @@ class PolicySet:
         self._undo.close()
 
     def expected(self, hit: Hit) -> Classified:
-        """What the evaluator makes of a hit."""
-        matched, told, bit = 0, [], 0
+        """What the evaluator makes of a hit; told at the entry comes first."""
+        matched, bit = 0, 0
+        told: tuple[list[tuple[int, int]], ...] = ([], [])
         for number, matches in enumerate(self._evaluator.matches(hit)):
             for is_match in matches:
                 matched |= is_match << bit
                 bit += 1
             first = first_match(matches)
             if first is not None and self._told[number][first]:
-                told.append((number, first))
-        return Classified(matched, tuple(told))
+                told[self._at_return[number]].append((number, first))
+        return Classified(matched, (*told[False], *told[True]))
 
     def compare(self, hits: Sequence[Hit]) -> Iterator[Difference | Classified]:
         """Yield for each hit what both make of it, or how they differ."""

@@ -155,10 +155,12 @@ def match_bytes(
     actions: int = c.ACTION_POST,
     done: int | None = None,
     error: int = 0,
+    mechanism: int = 0,
 ) -> bytes:
     """A hook_match; all that was asked for is done unless `done` says otherwise."""
     return record.HOOK_MATCH.pack(
-        policy, selector, actions, actions if done is None else done, error
+        *(policy, selector, actions, actions if done is None else done),
+        *(mechanism, error),
     )
 
 

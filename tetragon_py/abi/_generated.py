@@ -26,6 +26,7 @@ ACTION_OVERRIDE = 0x20
 ACTION_NOTIFY_ENFORCER = 0x40
 ACTION_CLEANUP_ENFORCER = 0x80
 ACTION_SET = 0x100
+ACTION_ENFORCE = 0x200
 HOOK_RETURNED = 0x1
 HOOK_CONTINUED = 0x2
 HOOK_ARGUMENTS_CUT = 0x4
@@ -39,6 +40,11 @@ SYSCALL_NUMBERS = 1024
 TEXT_KEY_BYTES = 248
 SUBSTRING_BYTES_MAX = 1024
 FOLLOW_SETS_MAX = 64
+GUARD_COMPAT = 0x80000000
+GUARD_IO_URING = 0x40000000
+GUARD_IO_URING_MAX = 16
+REPEATS_TOLD = 100
+REPEATS_WINDOW_NS = 1000000000
 CLASS_HAS_BINARIES = 0x1
 CLASS_HAS_PIDS = 0x2
 DIMENSION_SIGNED = 0x1
@@ -49,6 +55,7 @@ ARGUMENT_SIZE_RETURNED = 0x4
 HOOK_WANTS_RETURN = 0x1
 HOOK_HAS_SOCK = 0x4
 HOOK_SOCK_SHIFT = 8
+HOOK_KILLS = 0x8
 HOOK_WANTS_CLASS = 0x2
 SHORT_TEXT_BYTES = 472
 LONG_TEXT_BYTES = 4096
@@ -120,6 +127,11 @@ ARGUMENT_PERF_EVENT = 35
 ARGUMENT_NOP = 36
 ARGUMENT_TYPE_COUNT = 37
 
+MECHANISM_NONE = 0
+MECHANISM_LSM = 1
+MECHANISM_FMOD_RET = 2
+MECHANISM_OVERRIDE_RETURN = 3
+
 DIMENSION_NONE = 0
 DIMENSION_RANGE = 1
 DIMENSION_BITS = 2
@@ -144,7 +156,8 @@ SOURCE_NAMESPACES_CHANGED = 7
 SOURCE_CAPABILITIES = 8
 SOURCE_CAPABILITIES_CHANGED = 9
 SOURCE_CAPABILITIES_GAINED = 10
-SOURCE_COUNT = 11
+SOURCE_ENFORCER = 11
+SOURCE_COUNT = 12
 
 CAPABILITIES_EFFECTIVE = 0
 CAPABILITIES_INHERITABLE = 1
@@ -162,6 +175,7 @@ FROM_FIELD = 1
 FROM_DATA_LOC = 2
 FROM_TASK = 3
 FROM_RETURN = 4
+FROM_SYSCALL = 5
 
 FORM_PLAIN = 0
 FORM_MEMORY = 1
@@ -174,6 +188,7 @@ FORM_SOCKET = 7
 FORM_IOVEC = 8
 FORM_IOV_ITER = 9
 FORM_INLINE = 10
+FORM_CHILD = 11
 
 RATE_THREAD = 0
 RATE_PROCESS = 1
@@ -569,13 +584,14 @@ ARGUMENT_PERF_EVENT_OFFSETS = {
     "probe_offset": 16,
 }
 
-HOOK_MATCH_FORMAT = "<IHHH2xi"
+HOOK_MATCH_FORMAT = "<IHHHHi"
 HOOK_MATCH_SIZE = 16
 HOOK_MATCH_FIELDS = (
     "policy",
     "selector",
     "actions",
     "done",
+    "mechanism",
     "error",
 )
 HOOK_MATCH_OFFSETS = {
@@ -583,7 +599,7 @@ HOOK_MATCH_OFFSETS = {
     "selector": 4,
     "actions": 6,
     "done": 8,
-    "_pad": 10,
+    "mechanism": 10,
     "error": 12,
 }
 
@@ -660,6 +676,71 @@ SYSCALL_HOOKS_OFFSETS = {
     "compat": 4,
 }
 
+GUARD_KEY_FORMAT = "<II"
+GUARD_KEY_SIZE = 8
+GUARD_KEY_FIELDS = (
+    "guard",
+    "call",
+)
+GUARD_KEY_OFFSETS = {
+    "guard": 0,
+    "call": 4,
+}
+
+ENFORCER_VERDICT_FORMAT = "<IiI4x"
+ENFORCER_VERDICT_SIZE = 16
+ENFORCER_VERDICT_FIELDS = (
+    "enforcer",
+    "error",
+    "signal",
+)
+ENFORCER_VERDICT_OFFSETS = {
+    "enforcer": 0,
+    "error": 4,
+    "signal": 8,
+    "_pad": 12,
+}
+
+REPEAT_KEY_FORMAT = "<II"
+REPEAT_KEY_SIZE = 8
+REPEAT_KEY_FIELDS = (
+    "tgid",
+    "policy",
+)
+REPEAT_KEY_OFFSETS = {
+    "tgid": 0,
+    "policy": 4,
+}
+
+REPEAT_FORMAT = "<QQQQQIHHHHi"
+REPEAT_SIZE = 56
+REPEAT_FIELDS = (
+    "window_ns",
+    "last_ns",
+    "start_boottime_ns",
+    "told",
+    "counted",
+    "hook",
+    "selector",
+    "actions",
+    "done",
+    "mechanism",
+    "error",
+)
+REPEAT_OFFSETS = {
+    "window_ns": 0,
+    "last_ns": 8,
+    "start_boottime_ns": 16,
+    "told": 24,
+    "counted": 32,
+    "hook": 40,
+    "selector": 44,
+    "actions": 46,
+    "done": 48,
+    "mechanism": 50,
+    "error": 52,
+}
+
 DIMENSION_FORMAT = "<BBBBHHIIII"
 DIMENSION_SIZE = 24
 DIMENSION_FIELDS = (
@@ -726,11 +807,12 @@ RESOLVE_STEP_OFFSETS = {
     "dereference": 4,
 }
 
-HOOK_CONFIG_FORMAT = "<IIHBBBBH256s576s"
-HOOK_CONFIG_SIZE = 848
+HOOK_CONFIG_FORMAT = "<IIIHBBBBH256s576s"
+HOOK_CONFIG_SIZE = 852
 HOOK_CONFIG_FIELDS = (
     "generation",
     "first_selector",
+    "return_vector",
     "selectors",
     "words",
     "arguments",
@@ -743,14 +825,15 @@ HOOK_CONFIG_FIELDS = (
 HOOK_CONFIG_OFFSETS = {
     "generation": 0,
     "first_selector": 4,
-    "selectors": 8,
-    "words": 10,
-    "arguments": 11,
-    "dimensions": 12,
-    "return_dimensions": 13,
-    "flags": 14,
-    "argument": 16,
-    "dimension": 272,
+    "return_vector": 8,
+    "selectors": 12,
+    "words": 14,
+    "arguments": 15,
+    "dimensions": 16,
+    "return_dimensions": 17,
+    "flags": 18,
+    "argument": 20,
+    "dimension": 276,
 }
 
 SOCK_OWNER_FORMAT = "<16sI4x"
@@ -765,8 +848,8 @@ SOCK_OWNER_OFFSETS = {
     "_pad": 20,
 }
 
-SELECTOR_FORMAT = "<IHHIHHIiBBBBI"
-SELECTOR_SIZE = 32
+SELECTOR_FORMAT = "<IHHIHHIiBBBBIIB3x"
+SELECTOR_SIZE = 40
 SELECTOR_FIELDS = (
     "policy",
     "number",
@@ -781,6 +864,8 @@ SELECTOR_FIELDS = (
     "rate_scope",
     "tells_return",
     "rate_ms",
+    "enforcer",
+    "failure_signal",
 )
 SELECTOR_OFFSETS = {
     "policy": 0,
@@ -796,18 +881,23 @@ SELECTOR_OFFSETS = {
     "rate_scope": 26,
     "tells_return": 27,
     "rate_ms": 28,
+    "enforcer": 32,
+    "failure_signal": 36,
+    "_pad": 37,
 }
 
-SELECTOR_COUNTERS_FORMAT = "<QQQQQQQQ"
-SELECTOR_COUNTERS_SIZE = 64
+SELECTOR_COUNTERS_FORMAT = "<QQQQQQQQQQ"
+SELECTOR_COUNTERS_SIZE = 80
 SELECTOR_COUNTERS_FIELDS = (
     "matched",
     "posted",
     "limited",
     "signalled",
     "overridden",
+    "notified",
     "monitored",
     "failed",
+    "repeated",
     "lost",
 )
 SELECTOR_COUNTERS_OFFSETS = {
@@ -816,9 +906,11 @@ SELECTOR_COUNTERS_OFFSETS = {
     "limited": 16,
     "signalled": 24,
     "overridden": 32,
-    "monitored": 40,
-    "failed": 48,
-    "lost": 56,
+    "notified": 40,
+    "monitored": 48,
+    "failed": 56,
+    "repeated": 64,
+    "lost": 72,
 }
 
 BOUND_FORMAT = "<QI4x"

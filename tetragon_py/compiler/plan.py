@@ -127,6 +127,9 @@ class SelectorPlan:
         last: The policy's last selector on this hook, as a bit number.
         actions: ACTION_* that are asked for.
         monitored: Of these, what is only counted.
+        tells_return: It acts when the function returns.
+        enforcer: Number of the policy's enforcers, which NotifyEnforcer means.
+        failure_signal: Sent if an action cannot be carried out.
         arguments: Slots that the event shows, in the order of the policy's args.
         data: The same of `data`.
     """
@@ -147,6 +150,8 @@ class SelectorPlan:
     sock_slot: int = 0
     rate_ms: int = 0
     rate_scope: int = 0
+    enforcer: int = 0
+    failure_signal: int = 0
 
 
 @dataclass(frozen=True, slots=True)

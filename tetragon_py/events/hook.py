@@ -170,6 +170,7 @@ class Match(NamedTuple):
     selector: int  # position in the policy's own list for this hook
     actions: int  # abi ACTION_* asked for
     done: int  # of these, what was carried out
+    mechanism: int  # abi MECHANISM_*: how this hook denies
     error: int  # -errno of the first that failed, or 0
 
 

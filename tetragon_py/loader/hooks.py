@@ -250,7 +250,7 @@ class Hooks:
             raise UnsupportedError(f"LSM hook {point.name}", "another version")
         opened = self._open("lsm", number, undo)
         _set_parameters(opened, signature)
-        program = opened.programs["observe_lsm"]
+        program = opened.programs["decide_lsm"]
         program.autoload = True
         program.set_target(point.name)  # libbpf puts bpf_lsm_ before it
         opened.load()

@@ -162,10 +162,13 @@ class PolicyTables:
         flags = c.HOOK_WANTS_RETURN if plan.wants_return else 0
         if any(dimension.source in _CLASS_SOURCES for dimension in plan.dimensions):
             flags |= c.HOOK_WANTS_CLASS
+        if any(selector.failure_signal for selector in plan.selectors):
+            flags |= c.HOOK_KILLS
         flags |= _sock_flags(plan.arguments)
         head = _HOOK_HEAD.pack(
             generation,
             first_selector,
+            vector[_return_vector(plan)],
             len(plan.selectors),
             (len(plan.selectors) + 63) // 64,
             len(plan.arguments),
@@ -182,6 +185,7 @@ class PolicyTables:
     def _vectors(self, plan: HookPlan, stored: StoredTables) -> dict[int, int]:
         """Write each different vector once: vector -> its row. No bits: row 0."""
         found: dict[int, None] = {}
+        found[_return_vector(plan)] = None
         for dimension in plan.dimensions:
             found[dimension.miss] = None
             found[dimension.error] = None
@@ -350,6 +354,10 @@ class PolicyTables:
         stored.class_config = _CLASS.pack(begin, end, *follows, flags, pids)
 
 
+def _return_vector(plan: HookPlan) -> int:
+    return sum(s.tells_return << bit for bit, s in enumerate(plan.selectors))
+
+
 def _vector_of(row: tuple[object, int] | AutomatonRow | AddressRow) -> int:
     if isinstance(row, AddressRow):
         return row.vector
@@ -381,6 +389,8 @@ def _pack_selector(plan: SelectorPlan, numbers: SelectorNumbers) -> bytes:
         plan.rate_scope,
         plan.tells_return,
         plan.rate_ms,
+        plan.enforcer,
+        plan.failure_signal,
     )
 
 

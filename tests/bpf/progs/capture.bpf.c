@@ -122,7 +122,7 @@ int capture(const struct arguments *arguments)
 	if (!hit || !config || !out)
 		return -1;
 	begin(hit);
-	__builtin_memcpy(hit->raw, arguments->raw, sizeof(hit->raw));
+	__builtin_memcpy(hit->raw, arguments->raw, sizeof(arguments->raw));
 	hit->result = arguments->result;
 	hit->context = arguments->context;
 	capture_arguments(hit, config, arguments->want, arguments->unwanted);
@@ -147,7 +147,7 @@ int measure(const struct arguments *arguments)
 	config = bpf_map_lookup_elem(&hook_configs, &one);
 	if (!hit || !config)
 		return -1;
-	__builtin_memcpy(hit->raw, arguments->raw, sizeof(hit->raw));
+	__builtin_memcpy(hit->raw, arguments->raw, sizeof(arguments->raw));
 	start = bpf_ktime_get_ns();
 	for (i = 0; i < TIMES; i++) {
 		begin(hit);

@@ -96,6 +96,22 @@ static __always_inline void enter_process(const struct input *input)
 	bpf_map_update_elem(&processes, &tgid, &entry, BPF_ANY);
 }
 
+/* As act_for_all() does it. */
+static __always_inline void act_and_tell(struct hit *hit, __u32 number, __u32 phase)
+{
+	int i;
+
+	hit->phase = phase;
+	hit->position = 0;
+	for (i = 0; i < RECORDS_MAX; i++) {
+		int more = act_for_matches();
+
+		tell_output(number);
+		if (!more)
+			break;
+	}
+}
+
 /* As hook_run() and return_of_hook() do it. */
 __noinline int classify_input(__u32 number)
 {
@@ -120,19 +136,19 @@ __noinline int classify_input(__u32 number)
 	output->told_count = 0;
 	match_all(hit, config);
 	entry = config->dimensions - config->return_dimensions;
-	if (classify(0, entry)) {
-		__builtin_memcpy(hit->at, input->at_return, sizeof(hit->at));
-		classify(entry, config->dimensions);
-		hit->position = 0;
-		for (i = 0; i < RECORDS_MAX; i++) {
-			int more = act_for_matches();
-
-			tell_output(number);
-			if (!more)
-				break;
-		}
-	}
+	classify(0, entry);
 	output->matched = hit->matched;
+	act_and_tell(hit, number, PHASE_ENTRY);
+	if (!(config->flags & HOOK_WANTS_RETURN))
+		return 1;
+	keep_vector(hit, config->words, config->return_vector);
+	for (i = 0; i < VECTOR_WORDS; i++) /* those that are done with */
+		output->matched.words[i] &= ~hit->matched.words[i];
+	__builtin_memcpy(hit->at, input->at_return, sizeof(hit->at));
+	classify(entry, config->dimensions);
+	for (i = 0; i < VECTOR_WORDS; i++)
+		output->matched.words[i] |= hit->matched.words[i];
+	act_and_tell(hit, number, PHASE_RETURN);
 	return 1;
 }
 

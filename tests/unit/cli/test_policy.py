@@ -299,7 +299,7 @@ def test_root_is_told_how_hooks_are_attached(invoke, host):
         f"  1 system call by {DISPATCHER}\n"
         f"    {SEES}\n"
         "    read\n"
-        "together: 3 hooks, 3 selectors, 0 tables with 0 rows, 2.6 KiB\n"
+        "together: 3 hooks, 3 selectors, 0 tables with 0 rows, 2.7 KiB\n"
         "2 policies are right\n"
     )
 
@@ -334,7 +334,7 @@ def test_many_hooks_do_not_flood(invoke, host, monkeypatch):
     assert max(map(len, short[1:])) <= 96
     assert len(long) == 355
     assert long[3] == (
-        "    call_with_a_name_0: 1 selector, 0 tables with 0 rows, 880 bytes"
+        "    call_with_a_name_0: 1 selector, 0 tables with 0 rows, 892 bytes"
     )
 
 
@@ -343,7 +343,7 @@ def test_hooks_that_are_shared(invoke, host):
     files = [host.write(name, OPENAT) for name in ("a", "b")]
     lines = invoke("policy", "check", "--verbose", *files).stdout.splitlines()
 
-    assert lines[3] == ("    openat: 1 of 2 selectors, 0 tables with 0 rows, 912 bytes")
+    assert lines[3] == ("    openat: 1 of 2 selectors, 0 tables with 0 rows, 932 bytes")
 
 
 def test_hooks_that_cannot_be_attached(invoke, host):
@@ -426,7 +426,7 @@ def test_compile_dumps_the_tables(invoke, anybody):
     )
     assert (counted.exit_code, counted.stdout) == (
         0,
-        "1 hook, 1 selector, 0 tables with 0 rows, 920 bytes\n",
+        "1 hook, 1 selector, 0 tables with 0 rows, 932 bytes\n",
     )
 
 

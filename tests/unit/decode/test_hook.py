@@ -66,7 +66,7 @@ def test_fields():
         sequence=11,
         heads=(c.ARGUMENT_INT32 << 8,),
         values=(7,),
-        matches=(Match(5, 1, 0x31, 0x11, -1), Match(6, 0, 1, 1, 0)),
+        matches=(Match(5, 1, 0x31, 0x11, 0, -1), Match(6, 0, 1, 1, 0, 0)),
     )
     assert isinstance(event, HookEvent)
     assert isinstance(event.process, ProcessKey)

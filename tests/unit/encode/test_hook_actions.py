@@ -70,7 +70,7 @@ def test_return_action():
 )
 def test_effect(asked, done, error, effect):
     """The strongest thing that happened to the process."""
-    told = enforcement((), Match(5, 2, asked, done, error))
+    told = enforcement((), Match(5, 2, asked, done, 0, error))
 
     assert told["effect"] == effect
     assert told["selector"] == 2
@@ -79,7 +79,7 @@ def test_effect(asked, done, error, effect):
 
 def test_what_was_asked_for_and_done():
     """The policy's own words where they are known."""
-    match = Match(5, 0, c.ACTION_POST | c.ACTION_SIGNAL, c.ACTION_POST, 0)
+    match = Match(5, 0, c.ACTION_POST | c.ACTION_SIGNAL, c.ACTION_POST, 0, 0)
 
     assert enforcement(("SIGKILL", "POST"), match) == {
         "selector": 0,
