@@ -9,6 +9,7 @@ ENOSYS; its own symbol table says so, so that no row fails in silence.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 from functools import cache
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALONE",
     "PROGRAMS",
+    "RACES",
     "REFUSAL",
     "Attempt",
     "attempt",
@@ -28,6 +30,7 @@ __all__ = [
     "expected",
     "listed",
     "program_of",
+    "race",
 ]
 
 #: ENOTNAM: what the tests' policies refuse with; the kernel itself never does.
@@ -85,6 +88,11 @@ PROGRAMS = {
         *("swapon", "reboot", "acct", "quotactl"),
     ),
 }
+#: What races against a check: see triggers/race.h.
+RACES = (
+    *("race_path", "race_cold", "race_connect", "race_exec", "race_setuid"),
+    "race_write",
+)
 #: Rows whose only process makes the call: what kills it leaves nobody to tell.
 ALONE = frozenset(("fork", "vfork", "clone", "clone3", "mmap"))
 #: What fails without a policy, on purpose, after the kernel has asked its LSM hooks.
@@ -172,6 +180,19 @@ def attempt_all(program: str, triggers: Path, folder: Path) -> dict[str, Attempt
     )
     assert done.returncode == 0, done
     return _parse(done.stdout.splitlines())
+
+
+def race(
+    program: str, triggers: Path, folder: Path, tries: int, **options: Any
+) -> tuple[int, dict[str, Any]]:
+    """Run a race: the exit status, and what it told."""
+    command = [str(triggers / program), str(folder), str(tries), str(REFUSAL)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, **options
+    )
+    assert done.stdout, done
+    told: dict[str, Any] = json.loads(done.stdout)
+    return done.returncode, told
 
 
 def expected(row: str) -> Attempt:

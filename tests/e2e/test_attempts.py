@@ -7,7 +7,10 @@ it tries: a seccomp filter stands in for the policy.
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +18,15 @@ import pytest
 from tests.e2e.agent import scaled
 from tests.e2e.attempts import (
     PROGRAMS,
+    RACES,
     REFUSAL,
     Attempt,
     attempt,
     attempt_all,
     expected,
     listed,
+    program_of,
+    race,
 )
 from tests.e2e.seccomp import deny
 
@@ -61,6 +67,53 @@ def test_death_is_told(triggers: Path, scratch: Path, program: str) -> None:
         row: Attempt("killed", signal.SIGSYS, has_happened=False)
         for row in _deniable(program)
     } == _denied(program, triggers, scratch, None)
+
+
+@pytest.mark.parametrize("program", RACES)
+def test_race_gets_through(triggers: Path, scratch: Path, program: str) -> None:
+    """Without a policy both sides of a swap are reached, and nothing fails."""
+    tries = scaled(3001, 499)
+    status, told = race(program, triggers, scratch, tries)
+
+    assert (status, told["refused"], told["other_errors"]) == (1, 0, {})
+    assert told["got_through"] + told.get("allowed", 0) == tries
+    assert told["got_through"] > 0
+    assert (told["swaps"] > 0) is ("allowed" in told)
+    assert told.get("cold", tries) == tries
+
+
+@pytest.mark.parametrize(
+    ("program", "call"), [("race_setuid", "setuid"), ("race_connect", "connect")]
+)
+def test_refused_race_is_told(
+    triggers: Path, scratch: Path, program: str, call: str
+) -> None:
+    """A race that is held back says so, by its counts and by its exit status."""
+    number = listed(program_of(call), triggers)[call]
+    status, told = race(
+        program, triggers, scratch, 499, preexec_fn=deny(number, REFUSAL)
+    )
+
+    assert (status, told["refused"], told["got_through"]) == (0, 499, 0)
+
+
+@pytest.mark.parametrize("refusal", [None, REFUSAL])
+def test_flood_counts_exactly(triggers: Path, refusal: int | None) -> None:
+    """A flood tells for each process how many calls were made and how many failed."""
+    number = listed("attempt_tasks", triggers)["setpriority"]
+    done = subprocess.run(
+        [triggers / "attempt_flood", "0.1"],
+        capture_output=True,
+        check=True,
+        preexec_fn=deny(number, refusal) if refusal else None,
+    )
+
+    processes = json.loads(done.stdout)["processes"]
+    assert len(processes) == os.cpu_count()
+    for process in processes:
+        refused = {str(refusal): process["calls"]} if refusal else {}
+        assert process["errors"] == refused
+        assert process["calls"] > 0
 
 
 def _deniable(program: str) -> list[str]:
