@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALONE",
+    "OTHER_DOORS",
     "PROGRAMS",
     "RACES",
     "REFUSAL",
@@ -28,6 +29,7 @@ __all__ = [
     "attempt",
     "attempt_all",
     "expected",
+    "expected_elsewhere",
     "listed",
     "program_of",
     "race",
@@ -88,6 +90,8 @@ PROGRAMS = {
         *("swapon", "reboot", "acct", "quotactl"),
     ),
 }
+#: The same things by other entries than the 64-bit system calls; rows of their own.
+OTHER_DOORS = ("attempt_compat", "attempt_uring")
 #: What races against a check: see triggers/race.h.
 RACES = (
     *("race_path", "race_cold", "race_connect", "race_exec", "race_setuid"),
@@ -120,6 +124,8 @@ _PORT_FUNCTION = "io_bitmap_exit"
 #: Since Linux 6.6; the other calls are in 5.10.
 _NEW = frozenset(("fchmodat2",))
 _PREFIXES = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
+_RING_CALL = f"{_PREFIXES[os.uname().machine]}io_uring_setup"
+_COMPAT_PREFIX = "__ia32_compat_sys_"
 
 
 class Attempt(NamedTuple):
@@ -143,20 +149,28 @@ def listed(program: str, triggers: Path) -> dict[str, int]:
     return {row: int(number) for row, number in rows}
 
 
-def attempt(row: str, triggers: Path, folder: Path, **options: Any) -> Attempt:
+def attempt(
+    row: str,
+    triggers: Path,
+    folder: Path,
+    *,
+    program: str | None = None,
+    **options: Any,
+) -> Attempt:
     """Try one row in an empty folder.
 
     Args:
         row: Which.
         triggers: Where the programs are.
         folder: An empty one, which is not emptied afterwards.
+        program: One of OTHER_DOORS; by default the one of the table.
         options: Of subprocess.run.
 
     Raises:
         AssertionError: It could not even be tried, or the exit status tells another
             story than the text.
     """
-    command = [str(triggers / program_of(row)), row, str(folder)]
+    command = [str(triggers / (program or program_of(row))), row, str(folder)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, **options
     )
@@ -205,6 +219,21 @@ def expected(row: str) -> Attempt:
         return Attempt("refused", errno.EPERM, has_happened=False)
     if row in _FAILING:
         return Attempt("refused", _FAILING[row], has_happened=False)
+    return Attempt("done", 0, has_happened=True)
+
+
+def expected_elsewhere(program: str, row: str) -> Attempt:
+    """The same for a row of one of OTHER_DOORS."""
+    symbols = _symbols()
+    if program == "attempt_compat":
+        is_known = any(name.startswith(_COMPAT_PREFIX) for name in symbols)
+    elif _io_uring_disabled() == 2 or symbols.get(_RING_CALL) == "W":
+        is_known = False
+    else:
+        # since Linux 5.19; all others are in 5.15, and in 5.10 since its 5.10.162
+        is_known = not row.startswith("socket-") or "io_socket" in symbols
+    if not is_known:
+        return Attempt("absent", errno.ENOSYS, has_happened=False)
     return Attempt("done", 0, has_happened=True)
 
 

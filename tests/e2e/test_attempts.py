@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.agent import scaled
 from tests.e2e.attempts import (
+    OTHER_DOORS,
     PROGRAMS,
     RACES,
     REFUSAL,
@@ -24,6 +25,7 @@ from tests.e2e.attempts import (
     attempt,
     attempt_all,
     expected,
+    expected_elsewhere,
     listed,
     program_of,
     race,
@@ -49,6 +51,14 @@ def test_nothing_is_refused(triggers: Path, scratch: Path, program: str) -> None
     assert {row: expected(row) for row in PROGRAMS[program]} == attempt_all(
         program, triggers, scratch
     )
+
+
+@pytest.mark.parametrize("program", OTHER_DOORS)
+def test_other_doors_are_open(triggers: Path, scratch: Path, program: str) -> None:
+    """What a kernel has of 32-bit calls and io_uring gets the same things done."""
+    assert {
+        row: expected_elsewhere(program, row) for row in listed(program, triggers)
+    } == attempt_all(program, triggers, scratch)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
