@@ -3,8 +3,8 @@
  * attempt_uring ROW FOLDER: operations of io_uring, which no system call of their own announces:
  * see attempt.h. A row is OP-MODE:
  *
- *	inline	io_uring_enter does it, or hands it to a worker if it would wait (all that change a
- *		folder do, and openat2, which creates)
+ *	inline	io_uring_enter does it: openat, connect, sendmsg, socket; what changes a folder, and
+ *		a write to tmpfs, goes to a worker from here and from polled, too
  *	async	a worker thread does it
  *	sqpoll	the kernel's polling thread does it; this process wakes it if it sleeps already
  *	polled	linked after a poll: it is done at the exit of another call, write(2) to a pipe
