@@ -48,9 +48,11 @@ def triggers(arena: Path) -> Path:
     _BUILT.mkdir(parents=True, exist_ok=True)
     folder = arena / "triggers"
     folder.mkdir()
+    headers = max(header.stat().st_mtime for header in _SOURCES.glob("*.h"))
     for source in sorted(_SOURCES.glob("*.c")):
         binary = _BUILT / source.stem
-        if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
+        newest = max(headers, source.stat().st_mtime)
+        if not binary.exists() or binary.stat().st_mtime < newest:
             subprocess.run([*_COMPILE, str(source), "-o", str(binary)], check=True)
         shutil.copy(binary, folder)
     return folder

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""System calls that attempt_*.c try, one per row, and how each ends without a policy.
+
+A row is done (the thing happened), or refused with an errno of its own: what would hurt
+the machine asks for what no kernel does. A kernel that is built without a call answers
+ENOSYS; its own symbol table says so, so that no row fails in silence.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "ALONE",
+    "OTHER_DOORS",
+    "PROGRAMS",
+    "RACES",
+    "REFUSAL",
+    "Attempt",
+    "attempt",
+    "attempt_all",
+    "expected",
+    "expected_elsewhere",
+    "listed",
+    "program_of",
+    "race",
+]
+
+#: ENOTNAM: what the tests' policies refuse with; the kernel itself never does.
+REFUSAL = 118
+
+#: Program -> its rows.
+PROGRAMS = {
+    "attempt_names": (
+        *("open", "creat", "openat", "openat2", "open_by_handle_at", "mkdir"),
+        *("mkdirat", "rmdir", "unlink", "unlinkat", "link", "linkat", "symlink"),
+        *("symlinkat", "rename", "renameat", "renameat2", "mknod", "mknodat"),
+        *("readlink", "readlinkat", "access", "faccessat", "chdir", "fchdir"),
+    ),
+    "attempt_inodes": (
+        *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown"),
+        *("fchownat", "truncate", "ftruncate", "fallocate", "setxattr", "lsetxattr"),
+        *("fsetxattr", "getxattr", "listxattr", "removexattr", "utimensat", "stat"),
+        *("lstat", "fstat", "newfstatat", "statx"),
+    ),
+    "attempt_data": (
+        *("read", "pread64", "readv", "preadv", "write", "pwrite64", "writev"),
+        *("pwritev", "sendfile", "copy_file_range", "splice", "tee", "getdents64"),
+        *("ioctl", "fcntl", "flock"),
+    ),
+    "attempt_sockets": (
+        *("connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg"),
+        *("recvfrom", "recvmsg", "socket", "socketpair", "setsockopt", "getsockopt"),
+        *("shutdown", "getsockname", "getpeername"),
+    ),
+    "attempt_births": (
+        *("fork", "vfork", "clone", "clone3", "execve", "execveat", "unshare", "setns"),
+    ),
+    "attempt_tasks": (
+        *("ptrace", "process_vm_readv", "process_vm_writev", "kill", "tkill"),
+        *("tgkill", "rt_sigqueueinfo", "pidfd_send_signal", "getpgid", "getsid"),
+        *("getpriority", "setpriority", "sched_setscheduler", "sched_setparam"),
+        *("sched_setaffinity", "ioprio_set", "prlimit64", "setrlimit", "setpgid"),
+        "prctl",
+    ),
+    "attempt_credentials": (
+        *("setuid", "setreuid", "setresuid", "setfsuid", "setgid", "setregid"),
+        *("setresgid", "setfsgid", "setgroups", "capset", "add_key", "request_key"),
+        "keyctl",
+    ),
+    "attempt_memory": (
+        *("mmap", "mprotect", "pkey_mprotect", "msgget", "msgsnd", "semget"),
+        *("shmget", "shmat", "memfd_create", "userfaultfd", "io_uring_setup"),
+        *("perf_event_open", "eventfd2", "epoll_create1", "timerfd_create"),
+        *("signalfd4", "inotify_init1", "fanotify_init", "pidfd_open", "pipe2"),
+    ),
+    "attempt_machine": (
+        *("mount", "umount2", "move_mount", "pivot_root", "chroot", "sethostname"),
+        *("setdomainname", "settimeofday", "clock_settime", "iopl", "ioperm", "bpf"),
+        *("syslog", "init_module", "finit_module", "delete_module", "kexec_load"),
+        *("swapon", "reboot", "acct", "quotactl"),
+    ),
+}
+#: The same things by other entries than the 64-bit system calls; rows of their own.
+OTHER_DOORS = ("attempt_compat", "attempt_uring")
+#: What races against a check: see triggers/race.h.
+RACES = (
+    *("race_path", "race_cold", "race_connect", "race_exec", "race_setuid"),
+    "race_write",
+)
+#: Rows whose only process makes the call: what kills it leaves nobody to tell.
+ALONE = frozenset(("fork", "vfork", "clone", "clone3", "mmap"))
+#: What fails without a policy, on purpose, after the kernel has asked its LSM hooks.
+_FAILING = {
+    "init_module": errno.ENOEXEC,  # the image is six letters
+    "finit_module": errno.ENOEXEC,
+    "delete_module": errno.ENOENT,
+    "kexec_load": errno.EINVAL,  # flags that are none
+    "swapon": errno.EINVAL,  # a file without a swap header
+    "reboot": errno.EINVAL,  # wrong magic numbers
+    "acct": errno.EACCES,  # a device
+    "quotactl": errno.ENOTBLK,  # not a device
+}
+#: Calls that only x86 has.
+_X86_ONLY = frozenset(
+    (
+        *("access", "chmod", "chown", "creat", "fork", "ioperm", "iopl", "lchown"),
+        *("link", "lstat", "mkdir", "mknod", "open", "readlink", "rename", "rmdir"),
+        *("stat", "symlink", "unlink", "vfork"),
+    )
+)
+#: These are there in any case; without CONFIG_X86_IOPL_IOPERM this function is not.
+_PORT_CALLS = frozenset(("iopl", "ioperm"))
+_PORT_FUNCTION = "io_bitmap_exit"
+#: Since Linux 6.6; the other calls are in 5.10.
+_NEW = frozenset(("fchmodat2",))
+_PREFIXES = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
+_RING_CALL = f"{_PREFIXES[os.uname().machine]}io_uring_setup"
+_COMPAT_PREFIX = "__ia32_compat_sys_"
+
+
+class Attempt(NamedTuple):
+    """How one ended: see triggers/attempt.h."""
+
+    result: str  # done, refused, killed, absent, setup
+    number: int  # errno or signal
+    has_happened: bool
+
+
+def program_of(row: str) -> str:
+    """The trigger that has the row."""
+    return next(name for name, rows in PROGRAMS.items() if row in rows)
+
+
+def listed(program: str, triggers: Path) -> dict[str, int]:
+    """The rows that a program says it has, and the numbers of their calls."""
+    command = [str(triggers / program), "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = (line.split() for line in done.stdout.splitlines())
+    return {row: int(number) for row, number in rows}
+
+
+def attempt(
+    row: str,
+    triggers: Path,
+    folder: Path,
+    *,
+    program: str | None = None,
+    **options: Any,
+) -> Attempt:
+    """Try one row in an empty folder.
+
+    Args:
+        row: Which.
+        triggers: Where the programs are.
+        folder: An empty one, which is not emptied afterwards.
+        program: One of OTHER_DOORS; by default the one of the table.
+        options: Of subprocess.run.
+
+    Raises:
+        AssertionError: It could not even be tried, or the exit status tells another
+            story than the text.
+    """
+    command = [str(triggers / (program or program_of(row))), row, str(folder)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, **options
+    )
+    if not done.stdout and done.returncode < 0 and row in ALONE:
+        return Attempt("killed", -done.returncode, has_happened=False)
+    found = _parse(done.stdout.splitlines()).get(row)
+    assert found, (row, done)
+    assert found.result != "setup", (row, done.stdout)
+    if found.result != "absent":
+        assert done.returncode == (0 if found.has_happened else 1), (row, done)
+    return found
+
+
+def attempt_all(program: str, triggers: Path, folder: Path) -> dict[str, Attempt]:
+    """Try all rows of a program, each in a process and a folder of its own."""
+    done = subprocess.run(
+        [triggers / program, "--all", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    return _parse(done.stdout.splitlines())
+
+
+def race(
+    program: str, triggers: Path, folder: Path, tries: int, **options: Any
+) -> tuple[int, dict[str, Any]]:
+    """Run a race: the exit status, and what it told."""
+    command = [str(triggers / program), str(folder), str(tries), str(REFUSAL)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, **options
+    )
+    assert done.stdout, done
+    told: dict[str, Any] = json.loads(done.stdout)
+    return done.returncode, told
+
+
+def expected(row: str) -> Attempt:
+    """How it ends on this kernel without a policy."""
+    if row in _X86_ONLY and os.uname().machine != "x86_64":
+        return Attempt("absent", errno.ENOSYS, has_happened=False)
+    if not _is_built(row):
+        return Attempt("refused", errno.ENOSYS, has_happened=False)
+    if row == "io_uring_setup" and _io_uring_disabled() == 2:
+        return Attempt("refused", errno.EPERM, has_happened=False)
+    if row in _FAILING:
+        return Attempt("refused", _FAILING[row], has_happened=False)
+    return Attempt("done", 0, has_happened=True)
+
+
+def expected_elsewhere(program: str, row: str) -> Attempt:
+    """The same for a row of one of OTHER_DOORS."""
+    symbols = _symbols()
+    if program == "attempt_compat":
+        is_known = any(name.startswith(_COMPAT_PREFIX) for name in symbols)
+    elif _io_uring_disabled() == 2 or symbols.get(_RING_CALL) == "W":
+        is_known = False
+    else:
+        # since Linux 5.19; all others are in 5.15, and in 5.10 since its 5.10.162
+        is_known = not row.startswith("socket-") or "io_socket" in symbols
+    if not is_known:
+        return Attempt("absent", errno.ENOSYS, has_happened=False)
+    return Attempt("done", 0, has_happened=True)
+
+
+def _parse(lines: Iterable[str]) -> dict[str, Attempt]:
+    found = {}
+    for line in lines:
+        row, result, number, effect = line.split(" ", 3)
+        found[row] = Attempt(result, int(number), effect == "yes")
+    return found
+
+
+def _is_built(row: str) -> bool:
+    symbols = _symbols()
+    if row in _PORT_CALLS:
+        return _PORT_FUNCTION in symbols
+    kind = symbols.get(_PREFIXES[os.uname().machine] + row)
+    return kind != "W" and (kind is not None or row not in _NEW)
+
+
+@cache
+def _symbols() -> dict[str, str]:
+    """Kernel symbol -> its kind; weak ones (W) are calls that are configured away."""
+    lines = Path("/proc/kallsyms").read_text().splitlines()
+    return {name: kind for _, kind, name, *_ in map(str.split, lines)}
+
+
+def _io_uring_disabled() -> int:
+    path = Path("/proc/sys/kernel/io_uring_disabled")  # since Linux 6.6
+    return int(path.read_text()) if path.exists() else 0
