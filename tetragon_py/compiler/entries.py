@@ -6,9 +6,9 @@ Entries know nothing of other policies; points.py puts those of one point togeth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.capture.arguments import (
     Captured,
     capture_argument,
@@ -16,8 +16,19 @@ from tetragon_py.compiler.capture.arguments import (
     capture_return,
 )
 from tetragon_py.compiler.capture.surface import NoArgumentError, Surface
+from tetragon_py.compiler.enforcement.division import (
+    divide_by_time,
+    is_denying,
+    observing_part,
+)
+from tetragon_py.compiler.enforcement.enforcers import (
+    compile_enforcers,
+    enforcer_number,
+)
+from tetragon_py.compiler.enforcement.guards import compile_guards
+from tetragon_py.compiler.entry import HookEntry, SelectorEntry
 from tetragon_py.compiler.hooks import Lists, attach_points
-from tetragon_py.compiler.selectors.actions import ActionPlan, compile_actions
+from tetragon_py.compiler.selectors.actions import compile_actions
 from tetragon_py.compiler.selectors.arguments import FilterContext
 from tetragon_py.compiler.selectors.conditions import Conditions
 from tetragon_py.compiler.selectors.filters import CapturedHook, compile_filters
@@ -27,7 +38,6 @@ from tetragon_py.policy.diagnostic import (
     Path,
     PolicyValueError,
     error,
-    format_path,
     warning,
 )
 from tetragon_py.policy.model.hooks import ReturningHook
@@ -53,53 +63,6 @@ _WORKLOADS = {
     "host_selector": "hostSelector",
     "node_selector": "nodeSelector",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SelectorEntry:
-    """One selector; `denies`: it matches what cannot be read."""
-
-    number: int
-    label: str
-    conditions: Conditions
-    actions: ActionPlan
-    denies: bool
-
-
-@dataclass(frozen=True, slots=True)
-class HookEntry:
-    """A hook of a policy at one attach point.
-
-    Attributes:
-        policy: The policy's name.
-        path: Of the hook in the policy.
-        point: Where it attaches.
-        args: What its event shows, in the order of the policy.
-        data: The same of `data`.
-        returned: Of `returnArg`.
-        tells_return: The event comes when the function returns.
-        selectors: At least one.
-    """
-
-    policy: str
-    path: Path
-    point: AttachPoint
-    args: tuple[ArgumentPlan, ...]
-    data: tuple[ArgumentPlan, ...]
-    returned: ArgumentPlan | None
-    tells_return: bool
-    selectors: tuple[SelectorEntry, ...]
-
-    @property
-    def arguments(self) -> list[ArgumentPlan]:
-        """All that is captured for it, each once."""
-        returned = () if self.returned is None else (self.returned,)
-        return list(dict.fromkeys((*self.args, *self.data, *returned)))
-
-    @property
-    def place(self) -> str:
-        """The path as text."""
-        return format_path(self.path)
 
 
 def compile_entries(
@@ -151,6 +114,9 @@ class _Compiler:
                 self._hook(hook, path, point, options)
             if self._is_doubted:
                 self._excuse()
+        self.entries += compile_enforcers(
+            self._policy, self._context.lists, self._target, self.found
+        )
 
     # An argument too many: a mistake, unless others differ too. Then the function had
     # another signature in the kernel that the policy was written for.
@@ -165,21 +131,25 @@ class _Compiler:
         captured = self._capture(hook, path, surface)
         tells_return = isinstance(hook, ReturningHook) and hook.return_
         selectors: Sequence[Selector | None] = hook.selectors or (None,)
-        self.entries.append(
-            HookEntry(
-                policy=self._policy.name,
-                path=path,
-                point=point,
-                args=_plans(captured.args),
-                data=_plans(captured.data),
-                returned=captured.returned.plan if captured.returned else None,
-                tells_return=tells_return,
-                selectors=tuple(
-                    self._selector(number, selector, path, captured, options)
-                    for number, selector in enumerate(selectors)
-                ),
-            )
+        entry = HookEntry(
+            policy=self._policy.name,
+            path=path,
+            point=point,
+            args=_plans(captured.args),
+            data=_plans(captured.data),
+            returned=captured.returned.plan if captured.returned else None,
+            tells_return=tells_return,
+            selectors=tuple(
+                self._selector(number, selector, path, captured, options)
+                for number, selector in enumerate(selectors)
+            ),
         )
+        if point.kind != "syscall" or not is_denying(entry):
+            self.entries += divide_by_time(entry)
+            return
+        self.entries += compile_guards(entry, captured, self._context, self.found)
+        if observing := observing_part(entry):
+            self.entries += divide_by_time(observing)
 
     def _capture(self, hook: Hook, path: Path, surface: Surface) -> CapturedHook:
         args = tuple(
@@ -232,16 +202,23 @@ class _Compiler:
             conditions = compile_filters(
                 selector, place, captured, self._context, self.found
             )
-        actions = compile_actions(
-            selector, place, captured, options.policy_mode, self.found
-        )
+        actions = compile_actions(selector, place, captured, options, self.found)
+        if actions.actions & c.ACTION_NOTIFY_ENFORCER:
+            number_of = enforcer_number(self._policy.name)
+            actions = actions._replace(enforcer=number_of)
         return SelectorEntry(
             number=number,
             label=(selector.label or "") if selector else "",
             conditions=conditions,
             actions=actions,
             denies=actions.is_enforcing and options.on_read_error is OnReadError.DENY,
+            needs_return=selector is not None and _needs_return(selector),
         )
+
+
+# What is done at the return has no list of its own: it waits if anything does.
+def _needs_return(selector: Selector) -> bool:
+    return bool(selector.match_return_args or selector.match_return_actions)
 
 
 def _plans(captured: Sequence[Captured | None]) -> tuple[ArgumentPlan, ...]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from tetragon_py.abi import _generated as c
+
 __all__ = [
     "AddressRow",
     "ArgumentPlan",
@@ -35,6 +37,8 @@ PointKind: TypeAlias = Literal[
     "tracepoint",  # perf tracepoint "subsystem/event"
     "raw_tracepoint",
     "lsm",
+    "guard",  # a system call that is decided in an LSM hook
+    "call",  # a system call whose function is replaced
 ]
 
 
@@ -46,12 +50,15 @@ class AttachPoint:
         kind: Section of the policy, without what the kernel chooses.
         name: Symbol without "__x64_" and the like for a system call ("openat"),
             "subsystem/event" for a tracepoint, hook name without "bpf_lsm_" for lsm.
+            Of guard and call that of the system call.
         abi: Of a system call: "x64", "i386", "arm64" or "arm32"; else "".
+        through: Of a guard: the LSM hook.
     """
 
     kind: PointKind
     name: str
     abi: str = ""
+    through: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +170,12 @@ class HookPlan:
     dimensions: tuple[DimensionPlan, ...]  # those at return last
     selectors: tuple[SelectorPlan, ...]
     wants_return: bool = False
+
+    @property
+    def wants_denial(self) -> bool:
+        """Whether some selector has to replace what the function returns."""
+        bits = c.ACTION_OVERRIDE | c.ACTION_ENFORCE
+        return any(one.actions & ~one.monitored & bits for one in self.selectors)
 
 
 @dataclass(frozen=True, slots=True)

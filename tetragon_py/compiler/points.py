@@ -114,4 +114,6 @@ def _selector(
         sock_slot=0 if actions.sock is None else slots[actions.sock],
         rate_ms=actions.rate_ms,
         rate_scope=actions.rate_scope,
+        enforcer=actions.enforcer,
+        failure_signal=actions.failure_signal,
     )

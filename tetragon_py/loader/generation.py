@@ -200,10 +200,14 @@ class PolicyGenerations:
     ) -> _Hook:
         policies = sorted({selector.policy for selector in plan.selectors})
         try:
-            if old is not None and old.plan.wants_return >= plan.wants_return:
+            if old is not None and _covers(old.plan, plan):
                 number = old.number
             else:
-                number = self._hooks.attach(plan.point, wants_return=plan.wants_return)
+                number = self._hooks.attach(
+                    plan.point,
+                    wants_return=plan.wants_return,
+                    wants_denial=plan.wants_denial,
+                )
                 attached.append(number)
                 hits = self._maps["hook_hits"]
                 hits.update(number.to_bytes(4, "little"), bytes(hits.value_size))
@@ -294,6 +298,12 @@ class PolicyGenerations:
         }
         for key in self._counters.keys() - live:
             self._free_counters.append(self._counters.pop(key))
+
+
+def _covers(old: HookPlan, new: HookPlan) -> bool:
+    """Whether the programs of the old plan can do what the new one wants."""
+    can_deny = old.wants_denial or old.point.kind != "function"
+    return old.wants_return >= new.wants_return and can_deny >= new.wants_denial
 
 
 def _match_key(point: AttachPoint, selector: SelectorPlan) -> MatchKey:

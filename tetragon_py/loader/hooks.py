@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import resource
 from collections import deque
+from struct import Struct
 from typing import TYPE_CHECKING, Protocol
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.errors import KernelError, UnsupportedError
+from tetragon_py.loader.security import COMPAT_ABIS, Guards, SecurityPrograms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,12 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["HookTarget", "Hooks", "syscall_symbol"]
 
-#: ABIs whose numbers are in the second half of struct syscall_hooks.
-_COMPAT_ABIS = frozenset({"i386", "arm32"})
 _NUMBER_BYTES = 4
 #: For a function by trampoline, with arguments by number.
 _TRAMPOLINE = ("fentry", "fexit", "get_func_arg")
 _REGISTERS = 6  # raw arguments of a hit
+_SYSCALL_HOOKS = Struct(c.SYSCALL_HOOKS_FORMAT)
 _SYSCALL_PREFIXES = {
     "x64": "__x64_sys_",
     "i386": "__ia32_sys_",
@@ -71,6 +72,8 @@ class Hooks:
         _allow_descriptors()
         self._shared = shared
         self._target = target
+        self._security = SecurityPrograms(shared, target)
+        self._guards = Guards(shared, self._security, target)
         self._undo: dict[int, contextlib.ExitStack] = {}
         self._programs: dict[int, list[Program]] = {}
         self._dispatcher = contextlib.ExitStack()
@@ -80,8 +83,13 @@ class Hooks:
         self._next = 1
         self._free: deque[int] = deque()  # the longest unused is the next
 
-    def attach(self, point: AttachPoint, *, wants_return: bool) -> int:
+    def attach(
+        self, point: AttachPoint, *, wants_return: bool, wants_denial: bool = False
+    ) -> int:
         """Load and attach; the number of the new hook.
+
+        With `wants_denial` it can replace what the function returns; LSM hooks and
+        guards always can.
 
         Raises:
             KernelError, UnsupportedError: nothing of this hook stays.
@@ -92,7 +100,11 @@ class Hooks:
         with contextlib.ExitStack() as undo:
             attach = {
                 "syscall": self._attach_syscall,
-                "function": self._attach_function,
+                "function": (
+                    self._attach_denial if wants_denial else self._attach_function
+                ),
+                "call": self._attach_call,
+                "guard": self._attach_guard,
                 "tracepoint": self._attach_tracepoint,
                 "raw_tracepoint": self._attach_raw_tracepoint,
                 "lsm": self._attach_lsm,
@@ -150,7 +162,7 @@ class Hooks:
             self._sees_returns = True
         self._dispatched.add(number)
         self._write_syscall(point, row, number)
-        undo.callback(self._write_syscall, point, row, 0)
+        undo.callback(self._clear_syscall, point, row, number)
         return self._dispatcher_programs
 
     def _load_dispatcher(self) -> None:
@@ -165,11 +177,20 @@ class Hooks:
             self._sees_returns = False
 
     def _write_syscall(self, point: AttachPoint, row: int, number: int) -> None:
-        table, key = self._shared.maps["syscalls"], row.to_bytes(4, "little")
-        value = bytearray(table.lookup(key) or bytes(c.SYSCALL_HOOKS_SIZE))
-        at = _NUMBER_BYTES * (point.abi in _COMPAT_ABIS)
-        value[at : at + _NUMBER_BYTES] = number.to_bytes(_NUMBER_BYTES, "little")
-        table.update(key, bytes(value))
+        value = self._read_syscall(row)
+        value[point.abi in COMPAT_ABIS] = number
+        key = row.to_bytes(_NUMBER_BYTES, "little")
+        self._shared.maps["syscalls"].update(key, _SYSCALL_HOOKS.pack(*value))
+
+    # A hook that took its place keeps it.
+    def _clear_syscall(self, point: AttachPoint, row: int, number: int) -> None:
+        if self._read_syscall(row)[point.abi in COMPAT_ABIS] == number:
+            self._write_syscall(point, row, 0)
+
+    def _read_syscall(self, row: int) -> list[int]:
+        key = row.to_bytes(_NUMBER_BYTES, "little")
+        value = self._shared.maps["syscalls"].lookup(key)
+        return list(_SYSCALL_HOOKS.unpack(value)) if value else [0, 0]
 
     def _attach_function(
         self,
@@ -182,33 +203,30 @@ class Hooks:
         has_trampoline = all(name in features for name in _TRAMPOLINE)
         if has_trampoline and self._target.function(point.name):
             with contextlib.ExitStack() as attempt, contextlib.suppress(KernelError):
-                names = ("exit_fentry", "enter_fentry")[not wants_return :]
-                programs = self._load_function(point, number, names, attempt)
-                for program in programs:
-                    attempt.enter_context(program.attach())
+                opened = self._open("function", number, attempt)
+                programs = self._attach_traced(
+                    opened, point.name, "enter_fentry", attempt, wants_return
+                )
                 undo.enter_context(attempt.pop_all())
                 return programs
-        names = ("exit_kprobe", "enter_kprobe")[not wants_return :]
-        programs = self._load_function(point, number, names, undo)
-        for program in programs:
-            at_return = program.name == "exit_kprobe"
-            undo.enter_context(program.attach_kprobe(point.name, at_return=at_return))
-        return programs
-
-    def _load_function(
-        self,
-        point: AttachPoint,
-        number: int,
-        names: tuple[str, ...],
-        undo: contextlib.ExitStack,
-    ) -> list[Program]:
         opened = self._open("function", number, undo)
+        return self._attach_probes(opened, point, undo, wants_return)
+
+    def _attach_probes(
+        self,
+        opened: BpfObject,
+        point: AttachPoint,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001
+    ) -> list[Program]:
+        names = ("exit_kprobe", "enter_kprobe")[not wants_return :]
         programs = [opened.programs[name] for name in names]
         for program in programs:
             program.autoload = True
-            if program.name.endswith("_fentry"):
-                program.set_target(point.name)
         opened.load()
+        for program in programs:
+            at_return = program.name == "exit_kprobe"
+            undo.enter_context(program.attach_kprobe(point.name, at_return=at_return))
         return programs
 
     def _attach_tracepoint(
@@ -245,17 +263,75 @@ class Hooks:
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001 - it has none
     ) -> list[Program]:
-        signature = self._target.lsm_hook(point.name)
-        if signature is None:  # libbpf would keep a descriptor open
-            raise UnsupportedError(f"LSM hook {point.name}", "another version")
-        opened = self._open("lsm", number, undo)
-        _set_parameters(opened, signature)
-        program = opened.programs["decide_lsm"]
-        program.autoload = True
-        program.set_target(point.name)  # libbpf puts bpf_lsm_ before it
-        opened.load()
-        undo.enter_context(program.attach())
+        return [self._security.load("decide", point.name, number, undo)]
+
+    def _attach_guard(
+        self,
+        point: AttachPoint,
+        number: int,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001 - it has none
+    ) -> list[Program]:
+        program = self._guards.add(point, number)
+        undo.callback(self._guards.remove, point, number)
         return [program]
+
+    # ---- by what replaces the result ----
+
+    def _attach_denial(
+        self,
+        point: AttachPoint,
+        number: int,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001
+    ) -> list[Program]:
+        if "fmod_ret" not in self._target.features:
+            return self._attach_override(point, number, undo, wants_return)
+        opened = self._open("function", number, undo)
+        _set_parameters(opened, self._target.function(point.name))
+        return self._attach_traced(
+            opened, point.name, "override_fmod", undo, wants_return
+        )
+
+    def _attach_call(
+        self,
+        point: AttachPoint,
+        number: int,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001
+    ) -> list[Program]:
+        opened = self._open("function", number, undo)
+        symbol = syscall_symbol(point)
+        return self._attach_traced(opened, symbol, "override_call", undo, wants_return)
+
+    def _attach_traced(
+        self,
+        opened: BpfObject,
+        function: str,
+        name: str,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001
+    ) -> list[Program]:
+        names = ("exit_fentry", name)[not wants_return :]
+        programs = [opened.programs[one] for one in names]
+        for program in programs:
+            program.autoload = True
+            program.set_target(function)
+        opened.load()
+        for program in programs:
+            undo.enter_context(program.attach())
+        return programs
+
+    def _attach_override(
+        self,
+        point: AttachPoint,
+        number: int,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001
+    ) -> list[Program]:
+        opened = self._open("function", number, undo)
+        opened.set_constant("can_override", 1)
+        return self._attach_probes(opened, point, undo, wants_return)
 
     def _open(self, name: str, number: int, undo: contextlib.ExitStack) -> BpfObject:
         opened = self._shared.open(name, undo)

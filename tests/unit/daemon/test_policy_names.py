@@ -92,7 +92,7 @@ def test_everything_that_an_event_shows(enter):
     argument = {"index": 0, "type": "file", "label": "what"}
     hook = kprobe(
         [
-            {"matchActions": [{"action": "Post"}, {"action": "Sigkill"}]},
+            {"matchActions": [{"action": "DnsLookup", "argFqdn": "a.b"}]},
             {"matchActions": [{"action": "NoPost"}]},
         ],
         message="somebody looks",
@@ -110,7 +110,7 @@ def test_everything_that_an_event_shows(enter):
             args=((0, "what", "file"), (1, None, "int")),
             data=(),
             return_slot=2,
-            actions=(("POST", "SIGKILL"), ("NOPOST",)),
+            actions=(("DNSLOOKUP",), ("NOPOST",)),
             return_action="",
         )
     }

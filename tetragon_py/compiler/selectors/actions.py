@@ -16,11 +16,12 @@ from tetragon_py.policy.model.actions import (
     ReturnAction,
 )
 from tetragon_py.policy.model.hooks import KprobeHook
-from tetragon_py.policy.model.options import PolicyMode
+from tetragon_py.policy.model.options import OnFailure, PolicyMode
 
 if TYPE_CHECKING:
     from tetragon_py.compiler.plan import ArgumentPlan
     from tetragon_py.compiler.selectors.filters import CapturedHook
+    from tetragon_py.policy.model.options import PolicyOptions
     from tetragon_py.policy.model.selectors import Selector
 
 __all__ = ["ENFORCING_BITS", "ActionPlan", "compile_actions"]
@@ -29,8 +30,6 @@ __all__ = ["ENFORCING_BITS", "ActionPlan", "compile_actions"]
 ENFORCING_BITS = (
     c.ACTION_SIGNAL | c.ACTION_OVERRIDE | c.ACTION_NOTIFY_ENFORCER | c.ACTION_SET
 )
-#: This release reports enforcement and does not do it.
-_CAN_ENFORCE = False
 
 _K = ActionKind
 _BITS = {
@@ -70,6 +69,8 @@ class ActionPlan(NamedTuple):
     sock: ArgumentPlan | None = None
     rate_ms: int = 0
     rate_scope: int = c.RATE_THREAD
+    enforcer: int = 0
+    failure_signal: int = 0
 
     @property
     def is_enforcing(self) -> bool:
@@ -81,7 +82,7 @@ def compile_actions(
     selector: Selector | None,
     path: Path,
     captured: CapturedHook,
-    mode: PolicyMode,
+    options: PolicyOptions,
     found: list[Finding],
 ) -> ActionPlan:
     """Return what a selector does; what is wrong is added to `found`.
@@ -90,7 +91,7 @@ def compile_actions(
         selector: None for a hook without selectors.
         path: Leads to the selector.
         captured: Its hook.
-        mode: The policy's.
+        options: The policy's.
         found: What is said.
     """
     compiler = _Compiler(captured, found)
@@ -106,13 +107,12 @@ def compile_actions(
     if isinstance(hook, KprobeHook) and hook.return_arg_action:
         compiler.track_returned(hook.return_arg_action, path[:3])
     plan = compiler.plan
-    return plan._replace(monitored=_monitored(plan.actions, mode))
-
-
-def _monitored(actions: int, mode: PolicyMode) -> int:
-    if _CAN_ENFORCE and mode is PolicyMode.ENFORCE:
-        return 0
-    return actions & (ENFORCING_BITS | c.ACTION_CLEANUP_ENFORCER)
+    if options.policy_mode is not PolicyMode.ENFORCE:
+        bits = ENFORCING_BITS | c.ACTION_CLEANUP_ENFORCER
+        return plan._replace(monitored=plan.actions & bits)
+    if plan.is_enforcing and options.on_failure is OnFailure.KILL:
+        plan = plan._replace(failure_signal=int(signal.SIGKILL))
+    return plan._replace(monitored=plan.actions & c.ACTION_SET)
 
 
 class _Compiler:

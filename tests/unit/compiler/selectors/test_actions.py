@@ -7,10 +7,9 @@ import pytest
 
 from tests.unit.compiler.policies import compiled, findings, kprobe, load, problem
 from tetragon_py.abi import _generated as c
-from tetragon_py.compiler.selectors import actions as module
 from tetragon_py.compiler.selectors.actions import ENFORCING_BITS, compile_actions
 from tetragon_py.compiler.selectors.filters import CapturedHook
-from tetragon_py.policy.model.options import PolicyMode
+from tetragon_py.policy.model.options import OnFailure, PolicyMode, PolicyOptions
 
 POST, NO_POST, SIGNAL = c.ACTION_POST, c.ACTION_NO_POST, c.ACTION_SIGNAL
 
@@ -55,27 +54,28 @@ def test_what_kills_wins(actions, signal):
     assert selector_of(*actions).signal == signal
 
 
-def test_enforcement_is_only_counted():
-    """This release says what it would have done."""
+def test_parameters():
+    """What is returned and which signal is sent; nothing is only counted."""
     found = selector_of({"action": "Override", "argError": -13}, {"action": "Sigkill"})
 
-    assert found.monitored == c.ACTION_OVERRIDE | c.ACTION_SIGNAL
+    assert found.monitored == 0
     assert (found.error, found.signal) == (-13, 9)
 
 
 @pytest.mark.parametrize(
     ("mode", "expected"), [(PolicyMode.ENFORCE, 0), (PolicyMode.MONITOR, SIGNAL)]
 )
-def test_modes(monkeypatch, mode, expected):
-    """Where enforcement can be done, the policy's mode decides."""
-    monkeypatch.setattr(module, "_CAN_ENFORCE", True)
+def test_modes(mode, expected):
+    """The policy's mode decides what is only counted."""
     spec = {"kprobes": [kprobe([{"matchActions": [{"action": "Sigkill"}]}])]}
     hook = load(spec).policy.spec.kprobes[0]
 
-    found = compile_actions(hook.selectors[0], (), CapturedHook(hook), mode, [])
+    options = PolicyOptions(policy_mode=mode, on_failure=OnFailure.KILL)
+    found = compile_actions(hook.selectors[0], (), CapturedHook(hook), options, [])
 
     assert found.monitored == expected
     assert found.actions & ENFORCING_BITS == SIGNAL
+    assert found.failure_signal == (0 if expected else 9)
 
 
 def test_rate_limits():
