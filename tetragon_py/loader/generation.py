@@ -126,7 +126,8 @@ class PolicyGenerations:
         try:
             for hook in plan.hooks:
                 old = self._current.get(hook.point)
-                if old is not None and old.plan == hook:
+                # a compiler gives what did not change as the very same object
+                if old is not None and (old.plan is hook or old.plan == hook):
                     wanted[hook.point] = old
                     continue
                 new = self._build(hook, old, generation, attached)
