@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tetragon_py.compiler.tables.classes import SPARSE
+from tetragon_py.compiler.tables.classes import SMALL, SPARSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,8 +21,6 @@ __all__ = ["ClassTotals", "SideTotals"]
 _NUL = b"\0"
 #: Behind all patterns that begin with the same: UTF-8 has no such byte.
 _LAST = b"\xff"
-#: Before a class, from it on, behind it.
-_LEAST_BOUNDS = 3
 
 
 @dataclass(slots=True)
@@ -63,15 +61,13 @@ class SideTotals:
         """Return classes, rows and bounds with what a policy brings, at most."""
         classes = len(self.asked) + len(more.asked.keys() - self.asked.keys())
         tables = self.tables + more.tables
-        # A table with k classes has 2k + 1 bounds at most. It has rows instead if these
-        # are not more than SPARSE times as many, which they never are if there are few.
+        # A table with k classes has 2k + 1 bounds at most, or rows: SMALL, or SPARSE
+        # times as many, or one for each class there is.
         bounds = 2 * (self.reach + self._gain(more)) + tables
-        most = classes // SPARSE
-        return (
-            classes,
-            min(tables * (classes + 1), SPARSE * bounds),
-            min(tables * most, bounds) if most >= _LEAST_BOUNDS else 0,
-        )
+        rows = min(tables * (classes + 1), tables * SMALL + SPARSE * bounds)
+        if classes < SMALL:
+            return classes, rows, 0
+        return classes, rows, min(tables * (classes // SPARSE), bounds)
 
     # Each new question reaches a pattern and what begins with it, each new pattern is
     # reached by those who ask for its beginnings.

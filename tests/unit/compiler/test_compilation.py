@@ -155,7 +155,7 @@ def test_many_hooks_and_binaries_fit():
 
     assert not result.refused
     assert len(rows) == len(calls)
-    assert max(rows) <= 2 * 3 + 1
+    assert max(rows) <= 64
     for n in (0, 1, 399, 400, 999):
         hit = Hit({}, Process(binaries=(b"/bin/%d" % n,)))
         found = matches(result.plan.hooks[n % len(calls)], result.plan.classes, hit)

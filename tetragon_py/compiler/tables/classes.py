@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from tetragon_py.compiler.selectors.conditions import Followed
     from tetragon_py.compiler.tables.patterns import PatternTable
 
-__all__ = ["BINARY_ENDS", "SPARSE", "Classes", "Reached", "Side", "class_rows"]
+__all__ = ["BINARY_ENDS", "SMALL", "SPARSE", "Classes", "Reached", "Side", "class_rows"]
 
 #: Of process_class.binary: what is about the end of a path.
 BINARY_ENDS = (c.BINARY_END, c.BINARY_PARENT_END)
-#: A table is searched by bounds where it had more than so many times as many rows: one
-#: look-up is faster than a search.
+#: A table is searched by bounds where it had more rows than this, and more than so many
+#: times as many rows as bounds: one look-up is faster than a search.
+SMALL = 64
 SPARSE = 2
 
 #: Patterns, ascending, and their classes.
@@ -140,7 +141,7 @@ def class_rows(table: PatternTable, reached: Reached) -> tuple[int, _Numbers]:
     )
     count = classes[-1][0] + 1 if classes else 0
     bounds = _bounds(classes, table.miss)
-    if SPARSE * len(bounds) < count:
+    if count > max(SMALL, SPARSE * len(bounds)):
         return c.DIMENSION_RANGE, bounds
     by_class = dict(classes)
     rows = tuple((number, by_class.get(number, table.miss)) for number in range(count))

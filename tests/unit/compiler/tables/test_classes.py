@@ -77,7 +77,7 @@ def test_a_class_stands_for_all_shorter_patterns():
 
 
 def test_few_of_many_classes_are_searched():
-    """Bounds instead of rows where these are more than twice as many."""
+    """Bounds instead of rows where these are many, and more than twice as many."""
     few = ((b"/a\0", 99), (b"/b\0", 7), (b"/c\0", 8))
     bounds = ((0, 0b10), (7, 0b11), (9, 0b10), (99, 0b11), (100, 0b10))
 
@@ -85,10 +85,13 @@ def test_few_of_many_classes_are_searched():
         c.DIMENSION_RANGE,
         bounds,
     )
-    kind, rows = class_rows(table(b"/a\0"), ((b"/a\0", 5),))
-    assert (kind, len(rows)) == (c.DIMENSION_CLASS, 6)
-    kind, rows = class_rows(table(b"/a\0"), ((b"/a\0", 6),))
+    kind, rows = class_rows(table(b"/a\0"), ((b"/a\0", 63),))
+    assert (kind, len(rows)) == (c.DIMENSION_CLASS, 64)
+    kind, rows = class_rows(table(b"/a\0"), ((b"/a\0", 64),))
     assert (kind, len(rows)) == (c.DIMENSION_RANGE, 3)
+    many = tuple((b"/%02d\0" % n, 2 * n) for n in range(40))
+    kind, rows = class_rows(table(*(pattern for pattern, _ in many)), many)
+    assert (kind, len(rows)) == (c.DIMENSION_CLASS, 79)
 
 
 def test_a_table_that_always_misses_has_no_rows():
