@@ -8,12 +8,13 @@ the one as reasons to refuse the set, for the other partly as notes.
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from tetragon_py.compiler.compilation import compile_policies
+from tetragon_py.compiler.compilation import Compiler
 from tetragon_py.compiler.target import Target
 from tetragon_py.daemon.policy_names import PolicyNames, entry_path
 from tetragon_py.errors import LimitError, PolicyError
@@ -27,7 +28,7 @@ from tetragon_py.policy.later import later_parts
 from tetragon_py.policy.loaded import LoadResult, diagnose, diagnostic_at
 from tetragon_py.policy.model.actions import ENFORCING
 from tetragon_py.policy.model.options import PolicyMode
-from tetragon_py.policy.source import load_policies
+from tetragon_py.policy.source import PolicyReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -91,7 +92,12 @@ class Judgement:
         return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
 
 
-def judge(loaded: LoadResult, target: JudgedTarget, probe: Probe | None) -> Judgement:
+def judge(
+    loaded: LoadResult,
+    target: JudgedTarget,
+    probe: Probe | None,
+    compiler: Compiler | None = None,
+) -> Judgement:
     """Compile policies and say all that is to be said about them.
 
     Args:
@@ -99,8 +105,9 @@ def judge(loaded: LoadResult, target: JudgedTarget, probe: Probe | None) -> Judg
         target: The kernel.
         probe: Tries a feature of it; None if that cannot be done: then nothing is said
             about how hooks are attached.
+        compiler: For this kernel: what it has compiled before is not compiled again.
     """
-    compiled = compile_policies(loaded.policies, target)
+    compiled = (compiler or Compiler(target)).compile(loaded.policies)
     unjudged = target.unjudged if compiled.diagnostics else {}
     said = [_unsure(diagnostic, unjudged) for diagnostic in compiled.diagnostics]
     refused = {(d.file, d.line) for d in said if d.severity is Severity.ERROR}
@@ -177,6 +184,8 @@ class PolicySet:
         self._make_target = make_target
         self._make_generations = make_generations
         self._probe = probe
+        self._reader = PolicyReader()
+        self._compiler: tuple[Compiler, KernelTarget] | None = None
         self._read: tuple[Judgement, KernelTarget] | None = None
         self.generations: PolicyGenerations | None = None
 
@@ -191,13 +200,15 @@ class PolicySet:
     def load(self) -> int:
         """Put in force what was read, or is read if nothing was; how many policies.
 
+        Again: instead of the set before, of which only what is different is changed.
+
         Raises:
-            PolicyError: one cannot be had here; none is in force then.
-            KernelError: the kernel fails otherwise; none is in force either.
+            PolicyError: one cannot be had here; the set before is in force still.
+            KernelError: the kernel fails otherwise; the same.
         """
         found, target = self._read or self._judge()
         self._read = None
-        if found.policies:
+        if found.policies or self.generations is not None:
             self._apply(found, target)
         return len(found.policies)
 
@@ -207,9 +218,12 @@ class PolicySet:
             self.generations.close()
 
     def _judge(self) -> tuple[Judgement, KernelTarget]:
-        target = self._make_target()
-        loaded = load_policies(_policy_paths(self._settings), trusted=True)
-        found = judge(loaded, target, self._probe)
+        if self._compiler is None or not self._compiler[1].is_current:
+            target = self._make_target()
+            self._compiler = Compiler(target), target
+        compiler, target = self._compiler
+        loaded = self._reader.read(_policy_paths(self._settings), trusted=True)
+        found = judge(loaded, target, self._probe, compiler)
         if errors := found.errors:
             raise _refusal(errors)
         _log_remarks(found)
@@ -217,35 +231,38 @@ class PolicySet:
 
     def _apply(self, found: Judgement, target: KernelTarget) -> None:
         self._names.set_policies(found.policies)
-        generations = self._make_generations(
-            self._sensor, target, self._names.name_match
-        )
-        try:
-            switch = generations.apply(found.plan)
-        except HookError as error:
-            generations.close()
-            raise _refusal(_failed_hook(found, error)) from error
-        except LimitError as error:
-            generations.close()
-            raise PolicyError(str(error)) from error
-        except BaseException:
-            generations.close()
-            raise
+        with ExitStack() as undo:
+            generations = self.generations
+            if generations is None:
+                generations = self._make_generations(
+                    self._sensor, target, self._names.name_match
+                )
+                undo.callback(generations.close)
+            generations.see(target)
+            try:
+                switch = generations.apply(found.plan)
+            except HookError as error:
+                raise _refusal(_failed_hook(found, error)) from error
+            except LimitError as error:
+                raise PolicyError(str(error)) from error
+            undo.pop_all()
         self.generations = generations
-        _try_out(generations, target)
+        _try_out(generations, switch.added, target)
         log.info(
             "policies in force",
             policies=len(found.policies),
-            hooks=len(switch.added),
+            hooks=len(found.plan.hooks),
             generation=switch.generation,
             seconds=round(switch.seconds, 3),
         )
 
 
-def _try_out(generations: PolicyGenerations, target: KernelTarget) -> None:
+def _try_out(
+    generations: PolicyGenerations, added: Sequence[AttachPoint], target: KernelTarget
+) -> None:
     """Hit the hooks that this process can hit; one that stays silent does not work."""
-    triggered = trigger(generations.hits(), target)
-    hits = generations.hits()
+    triggered = trigger(added, target)
+    hits = generations.hits() if triggered else {}
     for point in sorted(triggered, key=str):
         if not hits[point]:
             log.error(

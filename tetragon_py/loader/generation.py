@@ -111,6 +111,10 @@ class PolicyGenerations:
         self._zeros = bytes(self._maps["counters"].value_size)
         self.generation = 0
 
+    def see(self, target: HookTarget) -> None:
+        """Attach what comes by what this says of the kernel, which has changed."""
+        self._hooks.target = target
+
     def apply(self, plan: Plan) -> Switch:
         """Put a plan in force.
 

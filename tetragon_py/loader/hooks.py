@@ -64,13 +64,13 @@ class Hooks:
 
     Args:
         shared: Whose objects the programs are.
-        target: The kernel.
+        target: The kernel, for the hooks that come; may be replaced.
     """
 
     def __init__(self, shared: SharedMaps, target: HookTarget) -> None:
         _allow_descriptors()
         self._shared = shared
-        self._target = target
+        self.target = target
         self._undo: dict[int, contextlib.ExitStack] = {}
         self._programs: dict[int, list[Program]] = {}
         self._dispatcher = contextlib.ExitStack()
@@ -140,7 +140,7 @@ class Hooks:
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
     ) -> list[Program]:
-        row = self._target.syscall_number(point.name, point.abi)
+        row = self.target.syscall_number(point.name, point.abi)
         if row is None:
             raise UnsupportedError(f"system call {point.name}", "another version")
         if not self._dispatched:
@@ -178,9 +178,9 @@ class Hooks:
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
     ) -> list[Program]:
-        features = self._target.features
+        features = self.target.features
         has_trampoline = all(name in features for name in _TRAMPOLINE)
-        if has_trampoline and self._target.function(point.name):
+        if has_trampoline and self.target.function(point.name):
             with contextlib.ExitStack() as attempt, contextlib.suppress(KernelError):
                 names = ("exit_fentry", "enter_fentry")[not wants_return :]
                 programs = self._load_function(point, number, names, attempt)
@@ -231,7 +231,7 @@ class Hooks:
         wants_return: bool,  # noqa: FBT001 - it has none
     ) -> list[Program]:
         opened = self._open("tracepoint", number, undo)
-        _set_parameters(opened, self._target.raw_tracepoint(point.name))
+        _set_parameters(opened, self.target.raw_tracepoint(point.name))
         program = opened.programs["hit_raw_tp"]
         program.autoload = True
         opened.load()
@@ -245,7 +245,7 @@ class Hooks:
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001 - it has none
     ) -> list[Program]:
-        signature = self._target.lsm_hook(point.name)
+        signature = self.target.lsm_hook(point.name)
         if signature is None:  # libbpf would keep a descriptor open
             raise UnsupportedError(f"LSM hook {point.name}", "another version")
         opened = self._open("lsm", number, undo)

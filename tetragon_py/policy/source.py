@@ -16,10 +16,10 @@ from tetragon_py.policy.documents import load_text
 from tetragon_py.policy.loaded import LoadedPolicy, LoadResult, diagnostic_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["FILE_MAX_BYTES", "SUFFIXES", "load_policies"]
+__all__ = ["FILE_MAX_BYTES", "SUFFIXES", "PolicyReader", "load_policies"]
 
 #: A thousand hooks of usual size have half of it.
 FILE_MAX_BYTES = 4 << 20
@@ -35,24 +35,62 @@ class _UnreadableError(Exception):
 
 
 def load_policies(paths: Iterable[Path], *, trusted: bool = False) -> LoadResult:
-    """Read files, and the files of directories in the order of their names.
+    """Read policies once, as `PolicyReader.read` does."""
+    return PolicyReader().read(paths, trusted=trusted)
 
-    Args:
-        paths: Files or directories; directories inside of directories are not read.
-        trusted: Refuse what others than root and this user could have written.
+
+class PolicyReader:
+    """Reads policies again and again: a file that says the same is not parsed again.
+
+    Its policies are the very same objects then.
     """
-    policies: list[LoadedPolicy] = []
-    diagnostics: list[Diagnostic] = []
-    for path in paths:
-        for item in _files(path, trusted=trusted):
-            if isinstance(item, Diagnostic):
-                diagnostics.append(item)
-                continue
-            result = _load_file(item, trusted=trusted)
-            policies += result.policies
-            diagnostics += result.diagnostics
-    unique, repeated = _unique(policies)
-    return LoadResult(tuple(unique), (*diagnostics, *repeated))
+
+    def __init__(self) -> None:
+        #: File -> its bytes, and what they say; of the last reading.
+        self._known: dict[str, tuple[bytes, LoadResult]] = {}
+
+    def read(self, paths: Iterable[Path], *, trusted: bool = False) -> LoadResult:
+        """Read files, and the files of directories in the order of their names.
+
+        Args:
+            paths: Files or directories; directories inside of directories are not read.
+            trusted: Refuse what others than root and this user could have written.
+        """
+        policies: list[LoadedPolicy] = []
+        diagnostics: list[Diagnostic] = []
+        before, self._known = self._known, {}
+        for path in paths:
+            for item in _files(path, trusted=trusted):
+                if isinstance(item, Diagnostic):
+                    diagnostics.append(item)
+                    continue
+                result = self._load(item, before, trusted=trusted)
+                policies += result.policies
+                diagnostics += result.diagnostics
+        unique, repeated = _unique(policies)
+        return LoadResult(tuple(unique), (*diagnostics, *repeated))
+
+    def _load(
+        self,
+        path: Path,
+        before: Mapping[str, tuple[bytes, LoadResult]],
+        *,
+        trusted: bool,
+    ) -> LoadResult:
+        file = f"{path}"
+        try:
+            data = _read(path, trusted=trusted)
+        except _UnreadableError as problem:
+            told = _whole(path, problem.message, problem.hint)
+            return LoadResult(diagnostics=(told,))
+        except OSError as problem:
+            text = f"cannot be read: {problem.strerror}"
+            return LoadResult(diagnostics=(_whole(path, text),))
+        known = before.get(file)
+        if known is None or known[0] != data:
+            known = data, load_text(data, file)
+        self._known[file] = known
+        return known[1]
 
 
 # Hidden files are skipped in silence: a ConfigMap keeps its versions in them.
@@ -89,17 +127,6 @@ def _whole(
     severity: Severity = Severity.ERROR,
 ) -> Diagnostic:
     return Diagnostic(severity, f"{path}", 0, 0, "", message, hint)
-
-
-def _load_file(path: Path, *, trusted: bool) -> LoadResult:
-    try:
-        data = _read(path, trusted=trusted)
-    except _UnreadableError as problem:
-        return LoadResult(diagnostics=(_whole(path, problem.message, problem.hint),))
-    except OSError as problem:
-        text = f"cannot be read: {problem.strerror}"
-        return LoadResult(diagnostics=(_whole(path, text),))
-    return load_text(data, f"{path}")
 
 
 # Opening a FIFO for reading must not wait; it is refused afterwards.
