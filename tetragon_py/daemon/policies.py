@@ -47,7 +47,14 @@ if TYPE_CHECKING:
 
     Probe: TypeAlias = Callable[[str], ProbeResult]
 
-__all__ = ["JudgedTarget", "Judgement", "PolicySet", "enforcing_actions", "judge"]
+__all__ = [
+    "JudgedTarget",
+    "Judgement",
+    "Memory",
+    "PolicySet",
+    "enforcing_actions",
+    "judge",
+]
 
 log = structlog.get_logger("policies")
 #: More errors than this are counted only.
@@ -92,11 +99,34 @@ class Judgement:
         return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
 
 
+class Memory:
+    """What a set leaves for the next on the same kernel: all about policies that stay.
+
+    Args:
+        target: The kernel.
+    """
+
+    def __init__(self, target: JudgedTarget) -> None:
+        self.compiler = Compiler(target)
+        self._later: dict[tuple[str, str, int], tuple[Diagnostic, ...]] = {}
+
+    def later(self, policies: Iterable[LoadedPolicy]) -> Iterator[Diagnostic]:
+        """Yield what this release cannot run yet of a set."""
+        before, self._later = self._later, {}
+        for loaded in policies:
+            key = (loaded.file, loaded.file_digest, loaded.document)
+            found = before.get(key)
+            if found is None:
+                found = diagnose(loaded, later_parts(loaded.policy))
+            self._later[key] = found
+            yield from found
+
+
 def judge(
     loaded: LoadResult,
     target: JudgedTarget,
     probe: Probe | None,
-    compiler: Compiler | None = None,
+    memory: Memory | None = None,
 ) -> Judgement:
     """Compile policies and say all that is to be said about them.
 
@@ -105,16 +135,16 @@ def judge(
         target: The kernel.
         probe: Tries a feature of it; None if that cannot be done: then nothing is said
             about how hooks are attached.
-        compiler: For this kernel: what it has compiled before is not compiled again.
+        memory: Of the set before, on the same kernel.
     """
-    compiled = (compiler or Compiler(target)).compile(loaded.policies)
+    memory = memory or Memory(target)
+    compiled = memory.compiler.compile(loaded.policies)
     unjudged = target.unjudged if compiled.diagnostics else {}
     said = [_unsure(diagnostic, unjudged) for diagnostic in compiled.diagnostics]
     refused = {(d.file, d.line) for d in said if d.severity is Severity.ERROR}
-    for policy in loaded.policies:
-        later = diagnose(policy, later_parts(policy.policy))
-        # where the compiler has refused the part, that is enough
-        said += (d for d in later if (d.file, d.line) not in refused)
+    # where the compiler has refused the part, that is enough
+    later = memory.later(loaded.policies)
+    said += (d for d in later if (d.file, d.line) not in refused)
     attachments = {}
     if probe is not None:
         for hook in compiled.plan.hooks:
@@ -185,8 +215,9 @@ class PolicySet:
         self._make_generations = make_generations
         self._probe = probe
         self._reader = PolicyReader()
-        self._compiler: tuple[Compiler, KernelTarget] | None = None
+        self._kernel: tuple[KernelTarget, Memory] | None = None
         self._read: tuple[Judgement, KernelTarget] | None = None
+        self._before: Judgement | None = None
         self.generations: PolicyGenerations | None = None
 
     def read(self) -> None:
@@ -218,15 +249,16 @@ class PolicySet:
             self.generations.close()
 
     def _judge(self) -> tuple[Judgement, KernelTarget]:
-        if self._compiler is None or not self._compiler[1].is_current:
-            target = self._make_target()
-            self._compiler = Compiler(target), target
-        compiler, target = self._compiler
+        if self._kernel is None or not self._kernel[0].is_current:
+            made = self._make_target()
+            self._kernel = made, Memory(made)
+        target, memory = self._kernel
         loaded = self._reader.read(_policy_paths(self._settings), trusted=True)
-        found = judge(loaded, target, self._probe, compiler)
+        found = judge(loaded, target, self._probe, memory)
         if errors := found.errors:
             raise _refusal(errors)
-        _log_remarks(found)
+        _log_remarks(found, self._before)
+        self._before = found
         return found, target
 
     def _apply(self, found: Judgement, target: KernelTarget) -> None:
@@ -328,8 +360,13 @@ def _refusal(errors: Iterable[Diagnostic]) -> PolicyError:
 # ---- the log ----
 
 
-def _log_remarks(found: Judgement) -> None:
+def _log_remarks(found: Judgement, before: Judgement | None) -> None:
+    """Say what was not said about the set before."""
+    told = set(before.diagnostics) if before else set()
+    known = {id(loaded) for loaded in before.policies} if before else set()
     for diagnostic in found.diagnostics:
+        if diagnostic in told:
+            continue
         level = log.warning if diagnostic.severity is Severity.WARNING else log.info
         fields = {
             "file": diagnostic.file,
@@ -340,6 +377,8 @@ def _log_remarks(found: Judgement) -> None:
         }
         level(diagnostic.message, **{key: said for key, said in fields.items() if said})
     for loaded in found.policies:
+        if id(loaded) in known:
+            continue
         if actions := enforcing_actions(loaded.policy):
             log.warning(
                 "the policy runs in monitor mode: this release does not enforce",

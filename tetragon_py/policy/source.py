@@ -102,7 +102,8 @@ def _files(path: Path, *, trusted: bool) -> Iterator[Path | Diagnostic]:
             return
         if trusted:
             _check_owner(status)
-        entries = sorted(path.iterdir())
+        with os.scandir(path) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except _UnreadableError as problem:
         yield _whole(path, problem.message, problem.hint)
         return
@@ -113,11 +114,12 @@ def _files(path: Path, *, trusted: bool) -> Iterator[Path | Diagnostic]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.suffix in SUFFIXES and not entry.is_dir():
-            yield entry
+        file = path / entry.name
+        if file.suffix in SUFFIXES and not entry.is_dir():
+            yield file
         else:
             text = "is not read: only files that end in .yaml, .yml or .json are"
-            yield _whole(entry, text, severity=Severity.NOTE)
+            yield _whole(file, text, severity=Severity.NOTE)
 
 
 def _whole(

@@ -32,6 +32,19 @@ def test_a_set_is_changed(host):
     assert made.plans[2].hooks == ()
 
 
+def test_remarks_are_logged_when_they_are_new(host):
+    """Not again with every change."""
+    kill = kprobe([{"matchActions": [{"action": "Sigkill"}]}])
+    host.write("a", {"kprobes": [kill]})
+    policies = host.policies()
+    _, first = load(policies)
+    host.write("b", {"kprobes": [kill]})
+    _, second = load(policies)
+
+    assert len(first) == len(second) == 3
+    assert {entry["file"] for entry in second[:-1]} == {str(host.folder / "b.yaml")}
+
+
 def test_a_change_that_fails_changes_nothing(host):
     """A wrong policy is refused before, a hook that fails after it was tried."""
     host.write("a", {"kprobes": [OPENAT]})
