@@ -52,7 +52,8 @@ class Draft:
             if lookup.kind == c.DIMENSION_CLASS:
                 patterns = (key for key in layers[0] if isinstance(key, bytes))
                 self._asked[lookup] = sorted(patterns)
-        self._plan: tuple[SharedNumbers, HookPlan] | None = None
+        self._shared: SharedNumbers | None = None
+        self._plan: HookPlan
 
     def patterns(self, *, ends: bool) -> set[bytes]:
         """Return what it asks for about the beginnings, or the ends, of paths."""
@@ -71,6 +72,9 @@ class Draft:
             },
             {values: classes.followed[values] for values in self.followed},
         )
-        if self._plan is None or self._plan[0] != shared:
-            self._plan = shared, merge_entries(self.entries, shared)
-        return self._plan[1]
+        if shared != self._shared:
+            plan = merge_entries(self.entries, shared)
+            if self._shared is None or plan != self._plan:
+                self._plan = plan
+            self._shared = shared
+        return self._plan
