@@ -129,7 +129,7 @@ def test_unreadable(tmp_path, kind, monkeypatch):
         def refuse(*_: object) -> int:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(source, "_open_at_once", refuse)
+        monkeypatch.setattr(os, "open", refuse)
     result = load_policies([path])
 
     assert [str(d) for d in result.diagnostics] == [f"{path}: error: {expected}"]
