@@ -48,7 +48,7 @@ class SideTotals:
             self.asked.setdefault(pattern, 0)
 
     def add(self, more: SideTotals) -> None:
-        """Take what a policy brings; `more` must be as it was asked."""
+        """Take what a policy brings."""
         self.reach += self._gain(more)
         self.tables += more.tables
         for pattern in more.asked.keys() - self.asked.keys():
@@ -103,11 +103,6 @@ class ClassTotals:
     begins: SideTotals = field(default_factory=SideTotals)
     ends: SideTotals = field(default_factory=SideTotals)
     pids: set[tuple[bool, int]] = field(default_factory=set)
-
-    @property
-    def patterns(self) -> int:
-        """How many there are."""
-        return len(self.begins.asked) + len(self.ends.asked)
 
     def add(self, more: ClassTotals) -> None:
         """Take what a policy brings."""

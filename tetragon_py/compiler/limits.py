@@ -42,7 +42,8 @@ class Admission:
     def admit_all(self, drafts: Iterable[Draft]) -> bool:
         """Take the hooks of a whole set if there is room for all of it.
 
-        If not, nobody else can be admitted here.
+        Then its policies would be admitted one by one, too: bounds only grow. If not,
+        nobody else can be admitted here.
         """
         for draft in drafts:
             its = draft.addition
