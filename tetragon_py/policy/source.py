@@ -134,7 +134,7 @@ def _whole(
     return Diagnostic(severity, f"{path}", 0, 0, "", message, hint)
 
 
-# Without a file object: that takes four times as long, and there may be a thousand.
+# Without a file object: that takes three times as long, and there may be a thousand.
 def _read(path: Path, *, trusted: bool) -> bytes:
     chunks, size = [], 0
     file = os.open(path, _OPEN_FLAGS)
