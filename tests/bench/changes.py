@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a change of the policy set costs: the first load, one policy more, processes to
-classify.
+"""What a change of the policy set costs: the first load, one policy more, many that are
+other ones, processes to classify.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from itertools import cycle, islice
@@ -14,6 +15,7 @@ from tests.bench.kernel_side import KernelSide, compile_all, read_policies
 from tests.bench.policy_files import (
     SPREAD_CALLS,
     followers,
+    number_policy,
     seek_policy,
     spread,
     write_policies,
@@ -21,6 +23,7 @@ from tests.bench.policy_files import (
 from tests.bench.workload import at_least_processes
 from tetragon_py.daemon.policies import PolicySet
 from tetragon_py.events.hook import HookNames
+from tetragon_py.loader.generation import PolicyGenerations
 from tetragon_py.loader.kernel import KernelTarget
 from tetragon_py.settings import Settings
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
     from tests.bench.limits import Values
     from tests.bench.programs import Programs
+    from tetragon_py.compiler.plan import Plan
+    from tetragon_py.loader.generation import Switch
 
 __all__ = ["measure_changes"]
 
@@ -37,6 +42,10 @@ _POLICIES = 1_000
 #: A system call that none of the spread policies is on.
 _FREE_CALL = "msgget"
 _OLD_CALL = "dup2"
+#: How often one is added.
+_ADDITIONS = 10
+#: Policies that change at once.
+_SOME = 100
 
 
 def measure_changes(
@@ -62,8 +71,10 @@ def measure_changes(
         hooks = len(SPREAD_CALLS)
         tell(f"load {_POLICIES} policies on {hooks} hooks, {turn + 1} of {rounds}")
         _load(folder, values)
-    tell("add one policy")
-    _add(folder, values, rounds)
+    tell(f"add one policy, {_ADDITIONS} times each")
+    _add(folder, values)
+    tell(f"change some of {_POLICIES} policies, and all")
+    _change(folder, values, rounds)
     tell(f"{changes} changes of what {processes} processes are classified by")
     _classify(programs, values, processes, changes)
 
@@ -88,29 +99,80 @@ def _load(folder: Path, values: Values) -> None:
         values["load_apply"].append(change.apply_seconds)
 
 
-def _add(folder: Path, values: Values, rounds: int) -> None:
+class _Timed(PolicyGenerations):
+    """Generations that keep what the last one changed, and its seconds."""
+
+    last: Switch
+    seconds: float
+
+    def apply(self, plan: Plan) -> Switch:
+        since = time.perf_counter()
+        self.last = super().apply(plan)
+        self.seconds = time.perf_counter() - since
+        return self.last
+
+
+class _Agent:
+    """The policy set of the agent, from its files to the kernel."""
+
+    def __init__(self, folder: Path, kernel: KernelSide) -> None:
+        settings = Settings.model_validate({"tracing_policy_dir": folder})
+        self._policies = PolicySet(
+            settings, kernel.sensor, HookNames(), make_generations=_Timed
+        )
+        self._policies.load()
+
+    def load(self) -> tuple[float, _Timed]:
+        """Put in force what the files say now; seconds of all that it takes."""
+        since = time.perf_counter()
+        self._policies.load()
+        seconds = time.perf_counter() - since
+        if not isinstance(self._policies.generations, _Timed):
+            raise TypeError
+        return seconds, self._policies.generations
+
+    def close(self) -> None:
+        """Take them out of the kernel."""
+        self._policies.close()
+
+
+def _add(folder: Path, values: Values) -> None:
     """One policy more, and the set before again, in turns."""
     more = {
-        "add": spread([_POLICIES], _OLD_CALL, binary=7),
-        "add_binary": spread([_POLICIES], _OLD_CALL),
-        "add_call": spread([_POLICIES], _FREE_CALL, binary=7),
-        "add_tracepoint": [seek_policy("tracepoint")],
+        "add": number_policy(_POLICIES, _OLD_CALL),
+        "add_binary": spread([_POLICIES], _OLD_CALL)[0],
+        "add_call": spread([_POLICIES], _FREE_CALL, binary=7)[0],
+        "add_tracepoint": seek_policy("tracepoint"),
     }
-    files = {key: write_policies(key, texts) for key, texts in more.items()}
-    before = read_policies(folder)
-    with KernelSide() as kernel:
-        kernel.put(before)
-        for _ in range(rounds):
-            for key, path in files.items():
-                since = time.perf_counter()
-                one = read_policies(path)
-                change = kernel.put((*before, *one))
-                values[key].append((time.perf_counter() - since) * 1e3)
-                values[f"{key}_compile"].append(change.compile_seconds * 1e3)
-                values[f"{key}_apply"].append(change.apply_seconds * 1e3)
-                hooks = len(change.switch.added) + len(change.switch.changed)
+    # it comes between the others
+    added = folder / "0500-more.yaml"
+    with KernelSide() as kernel, contextlib.closing(_Agent(folder, kernel)) as agent:
+        agent.load()
+        for _ in range(_ADDITIONS):
+            for key, text in more.items():
+                added.write_text(text)
+                seconds, generations = agent.load()
+                values[key].append(seconds * 1e3)
+                values[f"{key}_apply"].append(generations.seconds * 1e3)
+                switch = generations.last
+                hooks = len(switch.added) + len(switch.changed)
                 values[f"{key}_hooks"].append(hooks)
-                kernel.put(before)
+                added.unlink()
+                agent.load()
+    for key in more:
+        values[f"{key}_worst"].append(max(values[key]))
+
+
+def _change(folder: Path, values: Values, rounds: int) -> None:
+    """Some files want another binary, on all hooks; then all do."""
+    files = sorted(folder.iterdir())
+    with KernelSide() as kernel, contextlib.closing(_Agent(folder, kernel)) as agent:
+        for turn in range(1, rounds + 1):
+            for key, count in (("change_some", _SOME), ("change_all", _POLICIES)):
+                texts = spread(range(count))
+                for path, text in zip(files, texts, strict=False):
+                    path.write_text(text.replace("/opt/", f"/opt/{key}-{turn}/"))
+                values[key].append(agent.load()[0])
 
 
 def _classify(programs: Programs, values: Values, processes: int, changes: int) -> None:

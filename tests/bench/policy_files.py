@@ -23,6 +23,7 @@ __all__ = [
     "SPREAD_CALLS",
     "WARM",
     "followers",
+    "number_policy",
     "open_policy",
     "return_policy",
     "seek_policy",
@@ -105,6 +106,26 @@ _SPREAD = """\
         operator: {operator}
         values:
         - "{value}"
+      - index: 1
+        operator: InRange
+        values:
+        - "{number}:{high}"
+"""
+_NUMBER = """\
+  kprobes:
+  - call: sys_{call}
+    syscall: true
+    args:
+    - index: 0
+      type: int
+    - index: 1
+      type: int
+    selectors:
+    - matchArgs:
+      - index: 0
+        operator: Equal
+        values:
+        - "{number}"
       - index: 1
         operator: InRange
         values:
@@ -245,6 +266,12 @@ def spread(
             )
         )
     return texts
+
+
+def number_policy(number: int, call: str) -> str:
+    """On a call whose first two arguments are numbers: filters on these, no binary."""
+    body = _NUMBER.format(call=call, number=number, high=10_000 + number)
+    return _HEAD.format(name=f"number-{number:04}") + body
 
 
 def seek_policy(kind: str) -> str:

@@ -27,6 +27,7 @@ from tests.fuzz.record import KINDS
 from tests.fuzz.shape import argument_document
 from tests.fuzz.target import FUNCTION
 from tests.vm.expected import guest_kernel
+from tetragon_py.compiler.tables import classes
 from tetragon_py.policy.model.arguments import ArgumentType
 from tetragon_py.policy.model.operators import OPERATORS, Operator, TypeKind
 
@@ -101,6 +102,13 @@ def test_all_agree_without_long_keys(image):
     """The same where the keys of hashes end at 512 bytes."""
     with Classifier(image, has_long_texts=False) as classifier:
         check(Fuzz(classifier).run(SEED + 1, FEW), FEW)
+
+
+def test_all_agree_where_classes_are_searched(fuzz, monkeypatch):
+    """The same with bounds instead of rows for classes, as large sets have them."""
+    monkeypatch.setattr(classes, "SMALL", 0)
+    monkeypatch.setattr(classes, "SPARSE", 0)
+    check(fuzz.run(SEED + 3, FEW), FEW)
 
 
 def test_all_agree_in_another_thread_and_pid_namespace():

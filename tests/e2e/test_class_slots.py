@@ -19,7 +19,7 @@ import pytest
 from tests.vm.expected import guest_kernel
 from tetragon_py.abi import _generated as c
 from tetragon_py.abi.record import INDEX
-from tetragon_py.compiler.compilation import compile_policies
+from tetragon_py.compiler.compilation import Compiler, compile_policies
 from tetragon_py.decode.hook import decode_hook
 from tetragon_py.loader.generation import PolicyGenerations
 from tetragon_py.loader.kernel import KernelTarget
@@ -44,7 +44,7 @@ kind: TracingPolicy
 metadata: {{name: {name}}}
 spec:
   kprobes:
-  - call: sys_lseek
+  - call: sys_{call}
     args: [{{index: 0, type: int}}]
     selectors:
     - matchArgs: [{{index: 0, operator: Equal, values: ["-5"]}}]
@@ -68,7 +68,7 @@ def seeker(binary: Path) -> Iterator[int]:
         process.communicate()
 
 
-def policy_text(binary: Path, pid: int) -> bytes:
+def policy_text(binary: Path, pid: int, call: str = "lseek") -> bytes:
     """All that a set asks about one program."""
     filters = {
         "binary": f"matchBinaries: [{{operator: In, values: [{binary}]}}]",
@@ -76,7 +76,10 @@ def policy_text(binary: Path, pid: int) -> bytes:
         f"values: [{binary}]}}]",
         "forks": f"matchPIDs: [{{operator: In, followForks: true, values: [{pid}]}}]",
     }
-    texts = [POLICY.format(name=name, filter=text) for name, text in filters.items()]
+    texts = [
+        POLICY.format(name=f"{call}-{name}", call=call, filter=text)
+        for name, text in filters.items()
+    ]
     return "---".join(texts).encode()
 
 
@@ -118,6 +121,45 @@ def test_no_hit_is_classified_with_a_foreign_generation(sensor, triggers, tmp_pa
 
     assert wrong == []
     assert min(told.values()) > CHANGES / 4
+
+
+def test_a_hook_that_stays_means_the_same_processes(sensor, triggers, tmp_path):
+    """Its tables stay, while the classes and sets of others come, go and move."""
+    binaries = [tmp_path / "one", tmp_path / "two"]
+    for binary in binaries:
+        shutil.copy(triggers / "seeker", binary)
+    target = KernelTarget()
+    compiler = Compiler(target)
+    with seeker(binaries[0]) as one, seeker(binaries[1]) as two:
+        sensor.seed()
+        parents = living_parents(sensor)
+        wanted = policy_text(binaries[0], one)
+        others = [
+            policy_text(binary, pid, "getpgid")
+            for binary, pid in ((binaries[1], two), (tmp_path / "none", 1))
+        ]
+        # in turns "two" has the number that "none" had, or none
+        texts = [wanted, *(b"---".join((wanted, other)) for other in others)]
+        sets = [load_text(text, "x").policies for text in texts]
+        generations = PolicyGenerations(sensor, target, lambda *_: None)
+        wrong, told, hooks = [], 0, set()
+        try:
+            for _ in range(CHANGES // 2):
+                plan = compiler.compile(sets[generations.generation % 3]).plan
+                hooks |= {id(h) for h in plan.hooks if h.point.name == "lseek"}
+                generations.apply(plan)
+                time.sleep(0.004)
+                for event in policy_events(sensor):
+                    told += 1
+                    is_wanted = parents.get(event.process.tgid) == one
+                    if not is_wanted or len(event.matches) != 3:
+                        wrong.append(event)
+        finally:
+            generations.close()
+
+    assert wrong == []
+    assert told > CHANGES / 4
+    assert len(hooks) == 1
 
 
 def living_parents(sensor):

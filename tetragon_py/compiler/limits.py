@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.selectors.conditions import Followed
 from tetragon_py.compiler.tables.automaton import STATES_MAX
-from tetragon_py.compiler.totals import SHARED_ROWS, Totals, Use
+from tetragon_py.compiler.totals import SHARED_ROWS, Addition, Totals, Use
 from tetragon_py.policy.diagnostic import Finding, error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from tetragon_py.compiler.drafts import Draft
     from tetragon_py.compiler.entries import HookEntry
     from tetragon_py.compiler.plan import AttachPoint
     from tetragon_py.compiler.selectors.conditions import Test
-    from tetragon_py.compiler.totals import Addition
 
-__all__ = ["Admission"]
+__all__ = ["Admission", "followed_sets"]
 
 #: Hook number 0 is none.
 _POINTS_MAX = c.HOOKS_MAX - 1
@@ -36,14 +36,28 @@ class Admission:
     """The policies that were admitted, and the room that they left."""
 
     def __init__(self) -> None:
-        #: Set -> number of its bit in process_class.followed.
-        self.followed: dict[Followed, int] = {}
+        self._followed: set[Followed] = set()
         self._totals = Totals()
 
-    @property
-    def binary_patterns(self) -> tuple[set[bytes], set[bytes]]:
-        """Of all policies: how paths of executables begin, and how they end."""
-        return self._totals.binary_patterns
+    def admit_all(self, drafts: Iterable[Draft]) -> bool:
+        """Take the hooks of a whole set if there is room for all of it.
+
+        Then its policies would be admitted one by one, too: bounds only grow. If not,
+        nobody else can be admitted here.
+        """
+        for draft in drafts:
+            its = draft.addition
+            for use in its.points.values():
+                if any(_check(draft.point, _NOTHING, use, draft.entries)):
+                    return False
+            self._totals.add(its)
+            self._followed.update(draft.followed)
+        rows = self._totals.rows(Addition())
+        return (
+            len(self._followed) <= c.FOLLOW_SETS_MAX
+            and len(self._totals.uses) <= _POINTS_MAX
+            and all(rows[name] <= _limit(name) for name in rows)
+        )
 
     def admit(self, entries: Sequence[HookEntry]) -> list[Finding]:
         """Take all entries of a policy, or none: then what does not fit is returned."""
@@ -51,8 +65,8 @@ class Admission:
         for entry in entries:
             by_point[entry.point].append(entry)
         measured = self._totals.measure(by_point)
-        followed = dict.fromkeys(_followed(entries)) if measured.has_followed else ()
-        more = [values for values in followed if values not in self.followed]
+        followed = set(followed_sets(entries)) if measured.has_followed else set()
+        more = followed - self._followed
         found = list(self._check_totals(entries, by_point, len(more)))
         for point, its in by_point.items():
             use = self._totals.uses.get(point, _NOTHING)
@@ -61,14 +75,13 @@ class Admission:
         if found:
             return found
         self._totals.add(measured)
-        for values in more:
-            self.followed[values] = len(self.followed)
+        self._followed |= more
         return []
 
     def _check_totals(
         self, entries: Sequence[HookEntry], points: Iterable[AttachPoint], sets: int
     ) -> Iterator[Finding]:
-        if sets + len(self.followed) > c.FOLLOW_SETS_MAX:
+        if sets + len(self._followed) > c.FOLLOW_SETS_MAX:
             yield error(
                 entries[0].path,
                 f"more than {c.FOLLOW_SETS_MAX} different sets are followed",
@@ -79,12 +92,11 @@ class Admission:
             text = f"all policies together have more than {_POINTS_MAX} attach points"
             yield error(entries[0].path, text)
 
-    # A reload holds the old and the new rows of what changes: half is for each.
     def _check_rows(
         self, entries: Sequence[HookEntry], more: Addition
     ) -> Iterator[Finding]:
         for name, count in self._totals.rows(more).items():
-            limit = SHARED_ROWS[name] // 2
+            limit = _limit(name)
             if count > limit:
                 yield error(
                     entries[0].path,
@@ -95,7 +107,13 @@ class Admission:
                 )
 
 
-def _followed(entries: Sequence[HookEntry]) -> Iterator[Followed]:
+# A reload holds the old and the new rows of what changes: half is for each.
+def _limit(name: str) -> int:
+    return SHARED_ROWS[name] // 2
+
+
+def followed_sets(entries: Sequence[HookEntry]) -> Iterator[Followed]:
+    """Yield the sets that entries follow; the same ones again and again."""
     for test in _tests(entries):
         if isinstance(test, Followed):
             yield test

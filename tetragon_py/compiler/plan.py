@@ -95,7 +95,7 @@ class AddressRow:
 
 #: By kind of dimension:
 #: RANGE (low, vector), ascending, the first low is 0 (signed: the sign bit is flipped);
-#: BITS and NO_BITS (bit, vector); CLASS (class, vector), all classes from 0 on;
+#: BITS and NO_BITS (bit, vector); CLASS (class, vector), from 0 on without gaps;
 #: TEXT (pattern, vector): Equal's patterns end with a NUL; TEXT_END (reversed pattern,
 #: vector); both hold in each row the bits of all shorter patterns that it begins with;
 #: TEXT_WHOLE (text, vector); SUBSTRING and NO_SUBSTRING automaton rows; ADDRESS rows.

@@ -20,21 +20,18 @@ if TYPE_CHECKING:
 
     from tetragon_py.compiler.entries import HookEntry, SelectorEntry
     from tetragon_py.compiler.plan import ArgumentPlan, DimensionPlan
-    from tetragon_py.compiler.selectors.conditions import Followed, Lookup
-    from tetragon_py.compiler.tables.classes import Classes
+    from tetragon_py.compiler.selectors.conditions import Lookup
+    from tetragon_py.compiler.tables.dimensions import SharedNumbers
 
 __all__ = ["merge_entries"]
 
 
-def merge_entries(
-    entries: Sequence[HookEntry], classes: Classes, followed: Mapping[Followed, int]
-) -> HookPlan:
+def merge_entries(entries: Sequence[HookEntry], shared: SharedNumbers) -> HookPlan:
     """Return the hook of all `entries`, which have the same point.
 
     Args:
         entries: In the order of the policies.
-        classes: Those of the whole policy set.
-        followed: The bits of its followed sets.
+        shared: What the whole policy set gave to those look-ups and sets.
     """
     slots: dict[ArgumentPlan, int] = {}
     for entry in entries:
@@ -52,7 +49,7 @@ def merge_entries(
             if selector.denies:
                 deniers |= bit
     everyone = (1 << count) - 1
-    around = Surroundings(everyone, deniers, slots, classes, followed)
+    around = Surroundings(everyone, deniers, slots, shared)
     dimensions = build_dimensions(demands, around)
     return HookPlan(
         point=entries[0].point,

@@ -7,12 +7,14 @@ as sums, so that a policy costs what it brings, however many there are already.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from tetragon_py.abi import _generated as c
+from tetragon_py.compiler.class_totals import ClassTotals
 from tetragon_py.compiler.selectors.conditions import Bits, Followed, Within
+from tetragon_py.compiler.tables.classes import BINARY_ENDS
 from tetragon_py.compiler.tables.dimensions import dimension_count
 from tetragon_py.compiler.tables.intervals import LAST
 from tetragon_py.compiler.tables.patterns import Alternatives
@@ -20,6 +22,7 @@ from tetragon_py.compiler.tables.patterns import Alternatives
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from tetragon_py.compiler.class_totals import SideTotals
     from tetragon_py.compiler.entries import HookEntry
     from tetragon_py.compiler.plan import ArgumentPlan, AttachPoint
     from tetragon_py.compiler.selectors.conditions import Lookup, Test
@@ -43,7 +46,6 @@ SHARED_ROWS = {
     "followed_pids": 1024,
 }
 
-_ENDS = (c.BINARY_END, c.BINARY_PARENT_END)
 _BITS = (c.DIMENSION_BITS, c.DIMENSION_NO_BITS)
 _TEXTS = (c.DIMENSION_TEXT, c.DIMENSION_TEXT_END)
 #: More selectors have more vectors than any map has rows.
@@ -90,30 +92,12 @@ class Use:
 
 
 @dataclass(slots=True)
-class _Classes:
-    """What the classes of processes are made of, and how many tables look them up."""
-
-    begins: set[bytes] = field(default_factory=set)
-    ends: set[bytes] = field(default_factory=set)
-    pids: set[tuple[bool, int]] = field(default_factory=set)
-    begin_tables: int = 0
-    end_tables: int = 0
-
-    def add(self, more: _Classes) -> None:
-        self.begins |= more.begins
-        self.ends |= more.ends
-        self.pids |= more.pids
-        self.begin_tables += more.begin_tables
-        self.end_tables += more.end_tables
-
-
-@dataclass(slots=True)
 class Addition:
     """What one policy brings: to each point, and rows of maps."""
 
     points: dict[AttachPoint, Use] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    classes: _Classes | None = None
+    classes: ClassTotals | None = None
     has_followed: bool = False  #: sets that its points did not follow yet
 
 
@@ -123,12 +107,8 @@ class Totals:
     def __init__(self) -> None:
         self.uses: dict[AttachPoint, Use] = {}
         self._rows: dict[str, int] = defaultdict(int)
-        self._classes = _Classes()
-
-    @property
-    def binary_patterns(self) -> tuple[set[bytes], set[bytes]]:
-        """How paths of executables begin, and how they end."""
-        return self._classes.begins, self._classes.ends
+        self._classes = ClassTotals()
+        self._has_classes = False
 
     def measure(self, entries: Mapping[AttachPoint, Sequence[HookEntry]]) -> Addition:
         """Return what a policy would bring; its entries come by point."""
@@ -137,17 +117,12 @@ class Totals:
             more.points[point] = _measure(self.uses.get(point), its, more)
         return more
 
-    def rows(self, more: Addition) -> dict[str, int]:
-        """Return how many rows are taken with it, of each map of which it takes some.
-
-        There may be fewer, and never more.
-        """
-        rows = {name: self._rows[name] + count for name, count in more.rows.items()}
-        own = self._classes
-        if "texts" in rows:  # it holds the patterns of classes too
-            rows["texts"] += len(own.begins) + len(own.ends)
-        if more.classes:
-            self._add_class_rows(more.classes, rows)
+    def rows(self, more: Addition) -> Mapping[str, int]:
+        """Return how many rows of each map are taken with it: never more."""
+        rows = Counter(self._rows)
+        rows.update(more.rows)
+        if self._has_classes or more.classes:
+            rows.update(self._classes.rows(more.classes or ClassTotals()))
         return rows
 
     def add(self, more: Addition) -> None:
@@ -156,23 +131,11 @@ class Totals:
             self._rows[name] += count
         if more.classes:
             self._classes.add(more.classes)
+            self._has_classes = True
         for point, its in more.points.items():
             use = self.uses.setdefault(point, its)
             if use is not its:
                 use.add(its)
-
-    def _add_class_rows(self, new: _Classes, rows: dict[str, int]) -> None:
-        own = self._classes
-        known = len(own.begins) + len(own.ends)
-        begins = len(own.begins) + len(new.begins - own.begins)
-        ends = len(own.ends) + len(new.ends - own.ends)
-        texts = rows.get("texts", self._rows["texts"] + known)
-        rows["texts"] = texts + begins + ends - known
-        # class 0 is none
-        rows["rows"] = (begins + 1) * (own.begin_tables + new.begin_tables)
-        rows["rows"] += (ends + 1) * (own.end_tables + new.end_tables)
-        rows["follow_rows"] = begins + 1 + ends + 1
-        rows["followed_pids"] = len(own.pids) + len(new.pids - own.pids)
 
 
 # ---- one point ----
@@ -256,11 +219,7 @@ def _add_dimensions(lookup: Lookup, count: int, added: Use, more: Addition) -> N
     elif lookup.kind == c.DIMENSION_SUBSTRING:
         more.rows["automata"] += count  # where they start
     elif lookup.kind == c.DIMENSION_CLASS:
-        classes = more.classes = more.classes or _Classes()
-        if lookup.place.slot in _ENDS:
-            classes.end_tables += 1
-        else:
-            classes.begin_tables += 1
+        _side(lookup, more).tables += 1
 
 
 def _add_rows(lookup: Lookup, keys: set[_Key], more: Addition) -> None:
@@ -277,12 +236,15 @@ def _add_rows(lookup: Lookup, keys: set[_Key], more: Addition) -> None:
         _add_patterns(lookup, cast("set[bytes]", keys), more)
 
 
+def _side(lookup: Lookup, more: Addition) -> SideTotals:
+    classes = more.classes = more.classes or ClassTotals()
+    return classes.ends if lookup.place.slot in BINARY_ENDS else classes.begins
+
+
 def _add_patterns(lookup: Lookup, patterns: set[bytes], more: Addition) -> None:
     rows = more.rows
     if lookup.kind == c.DIMENSION_CLASS:
-        classes = more.classes = more.classes or _Classes()
-        is_end = lookup.place.slot in _ENDS
-        (classes.ends if is_end else classes.begins).update(patterns)
+        _side(lookup, more).ask(patterns)
     elif lookup.kind == c.DIMENSION_SUBSTRING:
         rows["automata"] += sum(map(len, patterns))
     else:
@@ -293,7 +255,7 @@ def _add_patterns(lookup: Lookup, patterns: set[bytes], more: Addition) -> None:
 
 def _add_followed(sets: Iterable[Followed], more: Addition) -> None:
     more.has_followed = True
-    classes = more.classes = more.classes or _Classes()
+    classes = more.classes = more.classes or ClassTotals()
     for values in sets:
-        classes.begins |= values.binaries
+        classes.begins.know(values.binaries)
         classes.pids.update((values.in_namespace, pid) for pid in values.pids)

@@ -8,12 +8,13 @@ the one as reasons to refuse the set, for the other partly as notes.
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from tetragon_py.compiler.compilation import compile_policies
+from tetragon_py.compiler.compilation import Compiler
 from tetragon_py.compiler.target import Target
 from tetragon_py.daemon.policy_names import PolicyNames, entry_path
 from tetragon_py.errors import LimitError, PolicyError
@@ -27,7 +28,7 @@ from tetragon_py.policy.later import later_parts
 from tetragon_py.policy.loaded import LoadResult, diagnose, diagnostic_at
 from tetragon_py.policy.model.actions import ENFORCING
 from tetragon_py.policy.model.options import PolicyMode
-from tetragon_py.policy.source import load_policies
+from tetragon_py.policy.source import PolicyReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,7 +47,14 @@ if TYPE_CHECKING:
 
     Probe: TypeAlias = Callable[[str], ProbeResult]
 
-__all__ = ["JudgedTarget", "Judgement", "PolicySet", "enforcing_actions", "judge"]
+__all__ = [
+    "JudgedTarget",
+    "Judgement",
+    "Memory",
+    "PolicySet",
+    "enforcing_actions",
+    "judge",
+]
 
 log = structlog.get_logger("policies")
 #: More errors than this are counted only.
@@ -91,7 +99,35 @@ class Judgement:
         return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
 
 
-def judge(loaded: LoadResult, target: JudgedTarget, probe: Probe | None) -> Judgement:
+class Memory:
+    """What a set leaves for the next on the same kernel: all about policies that stay.
+
+    Args:
+        target: The kernel.
+    """
+
+    def __init__(self, target: JudgedTarget) -> None:
+        self.compiler = Compiler(target)
+        self._later: dict[tuple[str, str, int], tuple[Diagnostic, ...]] = {}
+
+    def later(self, policies: Iterable[LoadedPolicy]) -> Iterator[Diagnostic]:
+        """Yield what this release cannot run yet of a set."""
+        before, self._later = self._later, {}
+        for loaded in policies:
+            key = (loaded.file, loaded.file_digest, loaded.document)
+            found = before.get(key)
+            if found is None:
+                found = diagnose(loaded, later_parts(loaded.policy))
+            self._later[key] = found
+            yield from found
+
+
+def judge(
+    loaded: LoadResult,
+    target: JudgedTarget,
+    probe: Probe | None,
+    memory: Memory | None = None,
+) -> Judgement:
     """Compile policies and say all that is to be said about them.
 
     Args:
@@ -99,15 +135,16 @@ def judge(loaded: LoadResult, target: JudgedTarget, probe: Probe | None) -> Judg
         target: The kernel.
         probe: Tries a feature of it; None if that cannot be done: then nothing is said
             about how hooks are attached.
+        memory: Of the set before, on the same kernel.
     """
-    compiled = compile_policies(loaded.policies, target)
+    memory = memory or Memory(target)
+    compiled = memory.compiler.compile(loaded.policies)
     unjudged = target.unjudged if compiled.diagnostics else {}
     said = [_unsure(diagnostic, unjudged) for diagnostic in compiled.diagnostics]
     refused = {(d.file, d.line) for d in said if d.severity is Severity.ERROR}
-    for policy in loaded.policies:
-        later = diagnose(policy, later_parts(policy.policy))
-        # where the compiler has refused the part, that is enough
-        said += (d for d in later if (d.file, d.line) not in refused)
+    # where the compiler has refused the part, that is enough
+    later = memory.later(loaded.policies)
+    said += (d for d in later if (d.file, d.line) not in refused)
     attachments = {}
     if probe is not None:
         for hook in compiled.plan.hooks:
@@ -177,7 +214,10 @@ class PolicySet:
         self._make_target = make_target
         self._make_generations = make_generations
         self._probe = probe
+        self._reader = PolicyReader()
+        self._kernel: tuple[KernelTarget, Memory] | None = None
         self._read: tuple[Judgement, KernelTarget] | None = None
+        self._before: Judgement | None = None
         self.generations: PolicyGenerations | None = None
 
     def read(self) -> None:
@@ -191,13 +231,15 @@ class PolicySet:
     def load(self) -> int:
         """Put in force what was read, or is read if nothing was; how many policies.
 
+        Again: instead of the set before, of which only what is different is changed.
+
         Raises:
-            PolicyError: one cannot be had here; none is in force then.
-            KernelError: the kernel fails otherwise; none is in force either.
+            PolicyError: one cannot be had here; the set before is in force still.
+            KernelError: the kernel fails otherwise; the same.
         """
         found, target = self._read or self._judge()
         self._read = None
-        if found.policies:
+        if found.policies or self.generations is not None:
             self._apply(found, target)
         return len(found.policies)
 
@@ -207,45 +249,52 @@ class PolicySet:
             self.generations.close()
 
     def _judge(self) -> tuple[Judgement, KernelTarget]:
-        target = self._make_target()
-        loaded = load_policies(_policy_paths(self._settings), trusted=True)
-        found = judge(loaded, target, self._probe)
+        if self._kernel is None or not self._kernel[0].is_current:
+            made = self._make_target()
+            self._kernel = made, Memory(made)
+        target, memory = self._kernel
+        loaded = self._reader.read(_policy_paths(self._settings), trusted=True)
+        found = judge(loaded, target, self._probe, memory)
         if errors := found.errors:
             raise _refusal(errors)
-        _log_remarks(found)
+        _log_remarks(found, self._before)
+        self._before = found
         return found, target
 
     def _apply(self, found: Judgement, target: KernelTarget) -> None:
         self._names.set_policies(found.policies)
-        generations = self._make_generations(
-            self._sensor, target, self._names.name_match
-        )
-        try:
-            switch = generations.apply(found.plan)
-        except HookError as error:
-            generations.close()
-            raise _refusal(_failed_hook(found, error)) from error
-        except LimitError as error:
-            generations.close()
-            raise PolicyError(str(error)) from error
-        except BaseException:
-            generations.close()
-            raise
+        with ExitStack() as undo:
+            generations = self.generations
+            if generations is None:
+                generations = self._make_generations(
+                    self._sensor, target, self._names.name_match
+                )
+                undo.callback(generations.close)
+            generations.see(target)
+            try:
+                switch = generations.apply(found.plan)
+            except HookError as error:
+                raise _refusal(_failed_hook(found, error)) from error
+            except LimitError as error:
+                raise PolicyError(str(error)) from error
+            undo.pop_all()
         self.generations = generations
-        _try_out(generations, target)
+        _try_out(generations, switch.added, target)
         log.info(
             "policies in force",
             policies=len(found.policies),
-            hooks=len(switch.added),
+            hooks=len(found.plan.hooks),
             generation=switch.generation,
             seconds=round(switch.seconds, 3),
         )
 
 
-def _try_out(generations: PolicyGenerations, target: KernelTarget) -> None:
+def _try_out(
+    generations: PolicyGenerations, added: Sequence[AttachPoint], target: KernelTarget
+) -> None:
     """Hit the hooks that this process can hit; one that stays silent does not work."""
-    triggered = trigger(generations.hits(), target)
-    hits = generations.hits()
+    triggered = trigger(added, target)
+    hits = generations.hits() if triggered else {}
     for point in sorted(triggered, key=str):
         if not hits[point]:
             log.error(
@@ -311,8 +360,13 @@ def _refusal(errors: Iterable[Diagnostic]) -> PolicyError:
 # ---- the log ----
 
 
-def _log_remarks(found: Judgement) -> None:
+def _log_remarks(found: Judgement, before: Judgement | None) -> None:
+    """Say what was not said about the set before."""
+    told = set(before.diagnostics) if before else set()
+    known = {id(loaded) for loaded in before.policies} if before else set()
     for diagnostic in found.diagnostics:
+        if diagnostic in told:
+            continue
         level = log.warning if diagnostic.severity is Severity.WARNING else log.info
         fields = {
             "file": diagnostic.file,
@@ -323,6 +377,8 @@ def _log_remarks(found: Judgement) -> None:
         }
         level(diagnostic.message, **{key: said for key, said in fields.items() if said})
     for loaded in found.policies:
+        if id(loaded) in known:
+            continue
         if actions := enforcing_actions(loaded.policy):
             log.warning(
                 "the policy runs in monitor mode: this release does not enforce",

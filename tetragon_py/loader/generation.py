@@ -111,6 +111,10 @@ class PolicyGenerations:
         self._zeros = bytes(self._maps["counters"].value_size)
         self.generation = 0
 
+    def see(self, target: HookTarget) -> None:
+        """Attach what comes by what this says of the kernel, which has changed."""
+        self._hooks.target = target
+
     def apply(self, plan: Plan) -> Switch:
         """Put a plan in force.
 
@@ -126,7 +130,8 @@ class PolicyGenerations:
         try:
             for hook in plan.hooks:
                 old = self._current.get(hook.point)
-                if old is not None and old.plan == hook:
+                # a compiler gives what did not change as the very same object
+                if old is not None and (old.plan is hook or old.plan == hook):
                     wanted[hook.point] = old
                     continue
                 new = self._build(hook, old, generation, attached)

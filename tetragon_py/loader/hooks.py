@@ -65,15 +65,15 @@ class Hooks:
 
     Args:
         shared: Whose objects the programs are.
-        target: The kernel.
+        target: The kernel, for the hooks that come; may be replaced.
     """
 
     def __init__(self, shared: SharedMaps, target: HookTarget) -> None:
         _allow_descriptors()
         self._shared = shared
-        self._target = target
-        self._security = SecurityPrograms(shared, target)
-        self._guards = Guards(shared, self._security, target)
+        self.target = target
+        self._security = SecurityPrograms(shared)
+        self._guards = Guards(shared, self._security)
         self._undo: dict[int, contextlib.ExitStack] = {}
         self._programs: dict[int, list[Program]] = {}
         self._dispatcher = contextlib.ExitStack()
@@ -152,7 +152,7 @@ class Hooks:
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
     ) -> list[Program]:
-        row = self._target.syscall_number(point.name, point.abi)
+        row = self.target.syscall_number(point.name, point.abi)
         if row is None:
             raise UnsupportedError(f"system call {point.name}", "another version")
         if not self._dispatched:
@@ -199,9 +199,9 @@ class Hooks:
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
     ) -> list[Program]:
-        features = self._target.features
+        features = self.target.features
         has_trampoline = all(name in features for name in _TRAMPOLINE)
-        if has_trampoline and self._target.function(point.name):
+        if has_trampoline and self.target.function(point.name):
             with contextlib.ExitStack() as attempt, contextlib.suppress(KernelError):
                 opened = self._open("function", number, attempt)
                 programs = self._attach_traced(
@@ -249,7 +249,7 @@ class Hooks:
         wants_return: bool,  # noqa: FBT001 - it has none
     ) -> list[Program]:
         opened = self._open("tracepoint", number, undo)
-        _set_parameters(opened, self._target.raw_tracepoint(point.name))
+        _set_parameters(opened, self.target.raw_tracepoint(point.name))
         program = opened.programs["hit_raw_tp"]
         program.autoload = True
         opened.load()
@@ -263,7 +263,7 @@ class Hooks:
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001 - it has none
     ) -> list[Program]:
-        return [self._security.load("decide", point.name, number, undo)]
+        return [self._security.load("decide", point.name, number, self.target, undo)]
 
     def _attach_guard(
         self,
@@ -272,7 +272,7 @@ class Hooks:
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001 - it has none
     ) -> list[Program]:
-        program = self._guards.add(point, number)
+        program = self._guards.add(point, number, self.target)
         undo.callback(self._guards.remove, point, number)
         return [program]
 
@@ -285,10 +285,10 @@ class Hooks:
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
     ) -> list[Program]:
-        if "fmod_ret" not in self._target.features:
+        if "fmod_ret" not in self.target.features:
             return self._attach_override(point, number, undo, wants_return)
         opened = self._open("function", number, undo)
-        _set_parameters(opened, self._target.function(point.name))
+        _set_parameters(opened, self.target.function(point.name))
         return self._attach_traced(
             opened, point.name, "override_fmod", undo, wants_return
         )

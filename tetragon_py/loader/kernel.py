@@ -49,7 +49,7 @@ _LSM_HOOKS = "security_list_options"
 
 
 class KernelTarget:
-    """What a policy set is compiled against: make one for each compilation.
+    """What a policy set is compiled against, as long as `is_current`.
 
     Modules come and go, and what was read (symbols: some megabytes) is kept as long as
     this lives. For one thread.
@@ -64,10 +64,16 @@ class KernelTarget:
         self._symbols = symbols or Symbols()
         self._tracefs = tracefs or Tracefs()
         self._proc = proc
+        self._changeable = self._read_changeable()
         self._functions = _Functions(self._symbols)
         self._syscalls = Syscalls(os.uname().machine, self._functions.has_entry)
         self._modules: dict[str, TypeReader | None] = {}
         self._names: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the kernel still has the same modules and the same dynamic events."""
+        return self._changeable == self._read_changeable()
 
     @property
     def native_abi(self) -> str:
@@ -179,6 +185,16 @@ class KernelTarget:
         union = self.struct(_LSM_HOOKS)
         members = self.members(union) if union else ()
         return frozenset(hook.name for hook in members)
+
+    # Of a module name, size and address: who uses it does not matter.
+    def _read_changeable(self) -> tuple[frozenset[tuple[str, ...]], str]:
+        try:
+            lines = (self._proc / "modules").read_text().splitlines()
+        except OSError:
+            lines = []
+        columns = (line.split() for line in lines)
+        modules = frozenset((*words[:2], *words[5:6]) for words in columns)
+        return modules, self._tracefs.dynamic_events()
 
     # From vmlinux, else from the module that the symbol `witness` belongs to.
     def _first(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs in LSM hooks: by BPF LSM, or by fmod_ret where the kernel does not run it."""
+"""Programs in LSM hooks: by BPF LSM, else by fmod_ret on the function security_*."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tetragon_py.compiler.enforcement.calls import IO_URING_CALLS
 from tetragon_py.errors import UnsupportedError, VerifierError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tetragon_py.compiler.plan import AttachPoint
     from tetragon_py.compiler.target import Signature
     from tetragon_py.libbpf import Program
@@ -61,16 +63,10 @@ def security_function(hook: str, target: SecurityTarget) -> str | None:
 
 
 class SecurityPrograms:
-    """Loads bpf/lsm.bpf.c for a hook, as the kernel can have it.
+    """Loads bpf/lsm.bpf.c for a hook, as the kernel can have it."""
 
-    Args:
-        shared: Whose objects the programs are.
-        target: The kernel.
-    """
-
-    def __init__(self, shared: SharedMaps, target: SecurityTarget) -> None:
+    def __init__(self, shared: SharedMaps) -> None:
         self._shared = shared
-        self._target = target
         self._can_forbid_preemption: bool | None = None
 
     def load(
@@ -78,6 +74,7 @@ class SecurityPrograms:
         role: Literal["decide", "guard"],
         hook: str,
         number: int,
+        target: SecurityTarget,
         undo: contextlib.ExitStack,
     ) -> Program:
         """Load and attach; `undo` takes it away.
@@ -85,17 +82,25 @@ class SecurityPrograms:
         Raises:
             KernelError, UnsupportedError: nothing stays.
         """
-        signature = self._target.lsm_hook(hook)
+        signature = target.lsm_hook(hook)
         if signature is None:  # libbpf would keep a descriptor open
             raise UnsupportedError(f"LSM hook {hook}", "another version")
         way, function = "lsm", hook  # libbpf puts bpf_lsm_ before it
-        if "lsm" not in self._target.features:
-            found = security_function(hook, self._target)
-            if found is None or "fmod_ret" not in self._target.features:
+        if "lsm" not in target.features:
+            found = security_function(hook, target)
+            if found is None or "fmod_ret" not in target.features:
                 raise UnsupportedError(f"LSM hook {hook}", "bpf in its list lsm=")
             way, function = "fmod", found
+        constants = {
+            "hook_number": number,
+            "parameters": min(len(signature.parameters), _REGISTERS),
+            "has_task_registers": "task_registers" in target.features,
+        }
+        if self._can_forbid_preemption is None:
+            known = target.function("bpf_preempt_disable")
+            self._can_forbid_preemption = known is not None
         with contextlib.ExitStack() as attempt:
-            program = self._load(f"{role}_{way}", function, number, signature, attempt)
+            program = self._load(f"{role}_{way}", function, constants, attempt)
             attempt.enter_context(program.attach())
             undo.enter_context(attempt.pop_all())
         return program
@@ -104,39 +109,30 @@ class SecurityPrograms:
         self,
         name: str,
         function: str,
-        number: int,
-        signature: Signature,
+        constants: Mapping[str, int],
         undo: contextlib.ExitStack,
     ) -> Program:
-        if self._can_forbid_preemption is None:
-            known = self._target.function("bpf_preempt_disable")
-            self._can_forbid_preemption = known is not None
         # Only the attempt tells: up to Linux 6.14 the verifier lets nobody call global
         # functions then.
         if self._can_forbid_preemption:
+            forbidding = {**constants, "can_forbid_preemption": 1}
             try:
-                return self._load_once(name, function, number, signature, undo, 1)
+                return self._load_once(name, function, forbidding, undo)
             except VerifierError:
                 self._can_forbid_preemption = False
-        return self._load_once(name, function, number, signature, undo, 0)
+        return self._load_once(name, function, constants, undo)
 
     def _load_once(
         self,
         name: str,
         function: str,
-        number: int,
-        signature: Signature,
+        constants: Mapping[str, int],
         undo: contextlib.ExitStack,
-        forbids_preemption: int,
     ) -> Program:
         with contextlib.ExitStack() as attempt:
             opened = self._shared.open("lsm", attempt)
-            opened.set_constant("hook_number", number)
-            parameters = min(len(signature.parameters), _REGISTERS)
-            opened.set_constant("parameters", parameters)
-            opened.set_constant("can_forbid_preemption", forbids_preemption)
-            helper = "task_registers" in self._target.features
-            opened.set_constant("has_task_registers", helper)
+            for constant, value in constants.items():
+                opened.set_constant(constant, value)
             program = opened.programs[name]
             program.autoload = True
             program.set_target(function)
@@ -152,7 +148,7 @@ class _Guard:
     number: int
     program: Program
     undo: contextlib.ExitStack
-    calls: dict[int, int] = field(default_factory=dict)  # row -> hook
+    calls: dict[int, int] = field(default_factory=dict)  # hook -> row
     io_uring: list[int] = field(default_factory=list)  # hooks, by their row
 
 
@@ -162,29 +158,30 @@ class Guards:
     Args:
         shared: Has the map.
         programs: Loads them.
-        target: The kernel.
     """
 
-    def __init__(
-        self, shared: SharedMaps, programs: SecurityPrograms, target: SecurityTarget
-    ) -> None:
+    def __init__(self, shared: SharedMaps, programs: SecurityPrograms) -> None:
         self._map = shared.maps["guards"]
         self._programs = programs
-        self._target = target
         self._guards: dict[str, _Guard] = {}
         self._next = 1
 
-    def add(self, point: AttachPoint, hook: int) -> Program:
+    def add(self, point: AttachPoint, hook: int, target: SecurityTarget) -> Program:
         """Have a hook decide about its system call; the program that runs for it.
 
         Raises:
             KernelError, UnsupportedError: nothing stays.
         """
-        row = self._row(point)
-        guard = self._guards.get(point.through) or self._load(point.through)
-        guard.calls[row] = hook
+        number = target.syscall_number(point.name, point.abi)
+        if number is None:
+            raise UnsupportedError(f"system call {point.name}", "another version")
+        is_compat = point.abi in COMPAT_ABIS
+        row = number | (c.GUARD_COMPAT if is_compat else 0)
+        guard = self._guards.get(point.through) or self._load(point.through, target)
+        guard.calls[hook] = row
         self._write(guard, row, hook)
-        if self._has_io_uring(point) and len(guard.io_uring) < c.GUARD_IO_URING_MAX:
+        has_io_uring = point.name in IO_URING_CALLS and not is_compat
+        if has_io_uring and len(guard.io_uring) < c.GUARD_IO_URING_MAX:
             guard.io_uring.append(hook)
             self._write(guard, c.GUARD_IO_URING + len(guard.io_uring) - 1, hook)
         return guard.program
@@ -192,10 +189,7 @@ class Guards:
     def remove(self, point: AttachPoint, hook: int) -> None:
         """Take a hook away, and the program with the last of its hooks."""
         guard = self._guards[point.through]
-        row = self._row(point)
-        if guard.calls.get(row) == hook:
-            del guard.calls[row]
-            self._delete(guard, row)
+        self._delete(guard, guard.calls.pop(hook))
         if hook in guard.io_uring:
             # No gap: the program reads them up to the first that is not there.
             last = guard.io_uring.pop()
@@ -208,23 +202,14 @@ class Guards:
             guard.undo.close()
             del self._guards[point.through]
 
-    def _load(self, lsm_hook: str) -> _Guard:
+    def _load(self, lsm_hook: str, target: SecurityTarget) -> _Guard:
         with contextlib.ExitStack() as undo:
-            program = self._programs.load("guard", lsm_hook, self._next, undo)
+            number = self._next
+            program = self._programs.load("guard", lsm_hook, number, target, undo)
             guard = _Guard(self._next, program, undo.pop_all())
         self._next += 1
         self._guards[lsm_hook] = guard
         return guard
-
-    def _row(self, point: AttachPoint) -> int:
-        number = self._target.syscall_number(point.name, point.abi)
-        if number is None:
-            raise UnsupportedError(f"system call {point.name}", "another version")
-        return number | (c.GUARD_COMPAT if point.abi in COMPAT_ABIS else 0)
-
-    @staticmethod
-    def _has_io_uring(point: AttachPoint) -> bool:
-        return point.abi not in COMPAT_ABIS and point.name in IO_URING_CALLS
 
     def _write(self, guard: _Guard, row: int, hook: int) -> None:
         self._map.update(_key(guard, row), hook.to_bytes(4, "little"))

@@ -80,6 +80,10 @@ class Tracefs:
             self._fields[key] = parse_format(text) if text else None
         return self._fields[key]
 
+    def dynamic_events(self) -> str:
+        """The tracepoints that somebody defined, as they are now."""
+        return self._read("dynamic_events")
+
     @cached_property
     def events(self) -> tuple[str, ...]:
         """All tracepoints, as "subsystem/event"."""

@@ -94,6 +94,9 @@ def diagnose(
     loaded: LoadedPolicy, findings: Iterable[Finding]
 ) -> tuple[Diagnostic, ...]:
     """Return findings about a loaded policy with their places."""
+    findings = tuple(findings)
+    if not findings:
+        return ()
     root = loaded._root()  # noqa: SLF001 - the two belong together
     return tuple(locate(loaded.file, root, finding) for finding in findings)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.compiler.fake_target import FUNCTIONS, FakeTarget
 from tests.unit.compiler.interpret import Hit, Process, matches, number, path
 from tests.unit.compiler.policies import kprobe, load, load_yaml
-from tetragon_py.compiler.compilation import compile_policies
+from tetragon_py.compiler.compilation import Compiler, compile_policies
 from tetragon_py.compiler.plan import Plan
 from tetragon_py.policy.diagnostic import Cause
 
@@ -73,6 +73,93 @@ def test_equal_hooks_have_equal_plans():
 
     assert alone == first
     assert hash(alone) == hash(first)
+
+
+def asks(call, *binaries, name=""):
+    """A policy that wants these binaries."""
+    entry = {"operator": "In", "values": list(binaries)}
+    return load({"kprobes": [kprobe([{"matchBinaries": [entry]}], call=call)]}, name)
+
+
+def test_what_did_not_change_is_the_same_object():
+    """One more policy: only its own hook is another, also if it has a new binary."""
+    calls = ("security_file_permission", "vfs_write", "fd_install")
+    policies = [asks(call, f"/{n}", name=f"p{n}") for n, call in enumerate(calls)]
+    compiler = Compiler(FakeTarget())
+    first = compiler.compile(policies).plan
+    more = asks("vfs_write", "/00", "/2", name="more")
+    second = compiler.compile([more, *policies]).plan
+    third = compiler.compile(policies).plan
+
+    def hooks(plan):
+        return {hook.point.name: hook for hook in plan.hooks}
+
+    assert all(
+        hooks(compiler.compile(policies).plan)[c] is hooks(third)[c] for c in calls
+    )
+    for call in calls:
+        is_kept = call != "vfs_write"
+        assert (hooks(first)[call] is hooks(second)[call]) is is_kept
+        assert (hooks(first)[call] == hooks(third)[call]) is True
+    assert second.classes != first.classes == third.classes
+
+
+def test_a_policy_is_compiled_once():
+    """Its digest knows it again, in another file too; findings are told there."""
+    asked = []
+
+    class Asked(FakeTarget):
+        def has_symbol(self, name):
+            asked.append(name)
+            return super().has_symbol(name)
+
+    compiler = Compiler(Asked())
+    [loaded] = load_yaml(BAD, "bad.yaml")
+    [moved] = load_yaml("\n" + BAD, "moved.yaml")
+    first = compiler.compile([loaded])
+    count = len(asked)
+    second = compiler.compile([moved])
+
+    assert 0 < count == len(asked)
+    assert [str(d) for d in second.diagnostics] == [
+        str(d)
+        .replace("bad.yaml:9", "moved.yaml:10")
+        .replace("bad.yaml:14", "moved.yaml:15")
+        for d in first.diagnostics
+    ]
+    compiler.compile([])
+    compiler.compile([loaded])
+    assert len(asked) == 2 * count
+
+
+def test_who_was_refused_can_come_later():
+    """What one set has no room for leaves nothing in the next."""
+    many = [load({"kprobes": [kprobe([{}] * 600)]}, f"p{n}") for n in range(2)]
+    compiler = Compiler(FakeTarget())
+
+    assert compiler.compile(many).refused.keys() == {"p1"}
+    assert not compiler.compile(many[1:]).refused
+    assert compiler.compile(many[::-1]).refused.keys() == {"p0"}
+
+
+def test_many_hooks_and_binaries_fit():
+    """A thousand binaries on 400 hooks: a hook's table has the few that it asks for."""
+    target = FakeTarget()
+    calls = [f"f{n}" for n in range(400)]
+    target.functions |= dict.fromkeys(calls, FUNCTIONS["security_file_permission"])
+    policies = [
+        asks(calls[n % len(calls)], f"/bin/{n}", name=f"p{n}") for n in range(1000)
+    ]
+    result = compile_policies(policies, target)
+    rows = [len(hook.dimensions[0].rows) for hook in result.plan.hooks]
+
+    assert not result.refused
+    assert len(rows) == len(calls)
+    assert max(rows) <= 64
+    for n in (0, 1, 399, 400, 999):
+        hit = Hit({}, Process(binaries=(b"/bin/%d" % n,)))
+        found = matches(result.plan.hooks[n % len(calls)], result.plan.classes, hit)
+        assert found == [(f"p{n}", "spec.kprobes[0]", 0)]
 
 
 def one(*args, call="fd_install", **fields):

@@ -17,7 +17,7 @@ from tests.unit.compiler.policies import DATA, kprobe, load, load_yaml
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.compilation import compile_policies
 from tetragon_py.compiler.entries import HookEntry, compile_entries
-from tetragon_py.compiler.totals import SHARED_ROWS, Totals
+from tetragon_py.compiler.totals import SHARED_ROWS, Addition, Totals
 from tetragon_py.loader.tables import PolicyTables, SelectorNumbers
 
 if TYPE_CHECKING:
@@ -110,11 +110,25 @@ def bound(policies, target):
     return rows
 
 
+def bound_at_once(policies, target):
+    """What they say when each point comes with all of its entries."""
+    by_point: dict[AttachPoint, list[HookEntry]] = {}
+    for loaded in policies:
+        for entry in compile_entries(loaded.policy, target)[0]:
+            by_point.setdefault(entry.point, []).append(entry)
+    totals = Totals()
+    for point, entries in by_point.items():
+        totals.add(Totals().measure({point: entries}))
+    return Counter(totals.rows(Addition()))
+
+
 def compare(policies, target=None):
     target = target or FakeTarget()
     result = compile_policies(policies, target)
     assert not result.refused
     found, most = written(result.plan), bound(policies, target)
+    # Nobody took more on the way: who fits at once fits one by one.
+    assert +most == +bound_at_once(policies, target)
     # Without any class the loader writes two rows of nothing.
     if not most["follow_rows"]:
         del found["follow_rows"]

@@ -194,6 +194,22 @@ def test_ftrace_knows_best(target, tmp_path):
     assert target.has_symbol("untyped")
 
 
+def test_modules_and_events_come_and_go(target, tmp_path):
+    """Then it is no longer current; how many use a module does not matter."""
+    modules, events = tmp_path / "proc/modules", tmp_path / "tracing/dynamic_events"
+    assert target.is_current
+    modules.write_text("nf_tables 4096 1 a,b, Live 0x1000 (E)\nx 1 0 - Live 0x2000\n")
+    assert not target.is_current
+    target._changeable = target._read_changeable()
+    modules.write_text("x 1 7 - Live 0x2000\nnf_tables 4096 0 - Live 0x1000 (E)\n")
+    assert target.is_current
+    events.write_text("p:kprobes/mine vfs_read\n")
+    assert not target.is_current
+    events.unlink()
+    modules.write_text("nf_tables 4096 0 - Live 0x3000 (E)\nx 1 0 - Live 0x2000\n")
+    assert not target.is_current
+
+
 def test_features_are_probed_when_asked(target, monkeypatch):
     """Each probe costs; a name that is none is simply not there."""
     asked = []

@@ -10,7 +10,8 @@ import pytest
 
 from tests.unit.policy.texts import policy_text
 from tetragon_py.policy import source
-from tetragon_py.policy.source import FILE_MAX_BYTES, load_policies
+from tetragon_py.policy.documents import load_text
+from tetragon_py.policy.source import FILE_MAX_BYTES, PolicyReader, load_policies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +51,34 @@ def test_hidden_and_nested(tmp_path):
 
     assert [p.file for p in result.policies] == [f"{tmp_path}/a.yaml"]
     assert [d.file for d in result.diagnostics] == [f"{tmp_path}/more.yaml"]
+
+
+def test_a_file_that_says_the_same_is_not_parsed_again(tmp_path, monkeypatch):
+    """Only what changed; what went and comes again is new."""
+    parsed = []
+
+    def counted(data, file):
+        parsed.append(file.rpartition("/")[2])
+        return load_text(data, file)
+
+    monkeypatch.setattr(source, "load_text", counted)
+    first = write(tmp_path / "a.yaml", "a")
+    second = write(tmp_path / "b.yaml", "b")
+    reader = PolicyReader()
+    before = reader.read([tmp_path])
+    write(first, "c")
+    os.utime(second, (0, 0))
+    after = reader.read([tmp_path])
+
+    assert parsed == ["a.yaml", "b.yaml", "a.yaml"]
+    assert [p.policy.name for p in after.policies] == ["c", "b"]
+    assert before.policies[1] is after.policies[1]
+    second.chmod(0o666)
+    assert [str(d) for d in reader.read([tmp_path], trusted=True).diagnostics] == [
+        f"{second}: error: can be written by others (mode 0666)\n  hint: chmod go-w"
+    ]
+    reader.read([tmp_path])
+    assert parsed[3:] == ["b.yaml"]
 
 
 def test_same_name_twice(tmp_path):
@@ -100,7 +129,7 @@ def test_unreadable(tmp_path, kind, monkeypatch):
         def refuse(*_: object) -> int:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(source, "_open_at_once", refuse)
+        monkeypatch.setattr(os, "open", refuse)
     result = load_policies([path])
 
     assert [str(d) for d in result.diagnostics] == [f"{path}: error: {expected}"]

@@ -10,6 +10,7 @@ from tetragon_py.compiler.plan import DimensionPlan
 from tetragon_py.compiler.selectors.conditions import Bits, Followed, Within
 from tetragon_py.compiler.tables.addresses import address_rows
 from tetragon_py.compiler.tables.automaton import build_automaton
+from tetragon_py.compiler.tables.classes import class_rows
 from tetragon_py.compiler.tables.intervals import cut
 from tetragon_py.compiler.tables.patterns import (
     Alternatives,
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
     from tetragon_py.compiler.plan import ArgumentPlan, Rows, Vector
     from tetragon_py.compiler.selectors.conditions import Lookup, Test
-    from tetragon_py.compiler.tables.classes import Classes
+    from tetragon_py.compiler.tables.classes import Reached
 
 __all__ = [
     "Demand",
+    "SharedNumbers",
     "Surroundings",
     "build_dimensions",
     "dimension_count",
@@ -51,14 +53,20 @@ class Demand(NamedTuple):
     tests: tuple[Test, ...]
 
 
+class SharedNumbers(NamedTuple):
+    """What a hook depends on of the rest of the policy set."""
+
+    classes: Mapping[Lookup, Reached]  #: of each look-up of classes
+    followed: Mapping[Followed, int]  #: set -> number of its bit
+
+
 class Surroundings(NamedTuple):
     """What the dimensions of a hook depend on besides its conditions."""
 
     everyone: Vector  #: all selectors
     deniers: Vector  #: those that match what cannot be read
     slots: Mapping[ArgumentPlan, int]
-    classes: Classes
-    followed: Mapping[Followed, int]  #: set -> number of its bit
+    shared: SharedNumbers
 
 
 def dimension_count(lookup: Lookup, tests: Sequence[Test]) -> int:
@@ -123,9 +131,9 @@ def _one(
     for demand in demands:
         demanding |= demand.bit
     content = around.everyone & ~demanding
-    rows, miss = _rows(lookup, demands, content, around)
+    kind, rows, miss = _table(lookup, demands, content, around)
     return DimensionPlan(
-        kind=lookup.kind,
+        kind=kind,
         source=place.source,
         rows=rows,
         miss=miss,
@@ -136,6 +144,16 @@ def _one(
         flags=(c.DIMENSION_SIGNED if place.is_signed else 0)
         | (c.DIMENSION_AT_RETURN if place.at_return else 0),
     )
+
+
+# Its kind, its rows, and what is in none of them.
+def _table(
+    lookup: Lookup, demands: Sequence[Demand], content: Vector, around: Surroundings
+) -> tuple[int, Rows, Vector]:
+    if lookup.kind == c.DIMENSION_CLASS:
+        table = PatternTable(_alternatives(demands), around.everyone)
+        return *class_rows(table, around.shared.classes[lookup]), table.miss
+    return lookup.kind, *_rows(lookup, demands, content, around)
 
 
 def _rows(
@@ -173,7 +191,7 @@ def _bit_rows(
 
 def _bits(test: Test, around: Surroundings) -> Iterator[int]:
     if isinstance(test, Followed):
-        yield around.followed[test]
+        yield around.shared.followed[test]
     elif isinstance(test, Bits):
         mask = test.mask
         while mask:
@@ -202,8 +220,6 @@ def _pattern_rows(
     lookup: Lookup, demands: Sequence[Demand], around: Surroundings
 ) -> tuple[Rows, Vector]:
     table = PatternTable(_alternatives(demands), around.everyone)
-    if lookup.kind == c.DIMENSION_CLASS:
-        return around.classes.rows(lookup.place.slot, table), table.miss
     if lookup.kind == c.DIMENSION_TEXT_WHOLE:
         return table.whole_rows(), table.miss
     patterns = table.patterns

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from tests.unit.compiler.evaluate import split, text_holds
 from tests.unit.compiler.fake_target import FakeTarget
 from tests.unit.compiler.interpret import Hit, Process, matches
-from tests.unit.compiler.policies import compiled, kprobe, one_hook, problem
+from tests.unit.compiler.policies import compiled, kprobe, load, one_hook, problem
+from tetragon_py.compiler.compilation import Compiler
+from tetragon_py.compiler.plan import Plan
 
 PATHS = st.sampled_from(("/", "/bin", "/bin/sh", "/bin/shell", "/usr/bin/sh", "/x"))
 ENDS = PATHS | st.sampled_from(("sh", "n/sh", "x"))
@@ -118,6 +120,52 @@ def test_who_it_is(specs, process):
         for position, selector in enumerate(selectors)
         if selector_holds(selector, process)
     }
+
+
+def spread(specs):
+    """Policies on two hooks in turn, by their numbers."""
+    calls = ("fd_install", "security_file_permission")
+    return [
+        load({"kprobes": [kprobe(selectors, call=calls[n % 2], args=[])]}, f"p{n}")
+        for n, selectors in enumerate(specs)
+    ]
+
+
+@given(
+    st.lists(st.lists(SELECTOR, min_size=1, max_size=2), min_size=4, max_size=6),
+    st.lists(st.sets(st.integers(0, 3)), min_size=2, max_size=5),
+    st.lists(PROCESS, min_size=1, max_size=4),
+)
+def test_who_it_is_in_one_set_after_the_other(specs, sets, processes):
+    """Numbers stay, tables are kept, and still say what the filters mean."""
+    policies = spread(specs)
+    compiler = Compiler(FakeTarget())
+    before = Plan()
+    for chosen in sets:
+        # the last two policies, and so their classes, are in all sets
+        numbers = [*sorted(chosen & set(range(len(specs) - 2))), -2, -1]
+        result = compiler.compile([policies[n] for n in numbers])
+        found = {
+            (policy, number, i)
+            for hook in result.plan.hooks
+            for i, process in enumerate(processes)
+            for policy, _, number in matches(
+                hook, result.plan.classes, Hit({}, process)
+            )
+        }
+        assert not result.refused
+        assert found == {
+            (policies[n].policy.name, position, i)
+            for n in numbers
+            for position, selector in enumerate(specs[n])
+            for i, process in enumerate(processes)
+            if selector_holds(selector, process)
+        }
+        equal = {hook.point: hook for hook in before.hooks}
+        for hook in result.plan.hooks:
+            old = equal.get(hook.point)
+            assert old != hook or old is hook
+        before = result.plan
 
 
 def test_every_entry_of_match_pids_counts():
