@@ -108,6 +108,15 @@ static __always_inline void fill_from_parent(struct process_class *class,
 }
 
 /*
+ * The number that followForks looks for. Not that of the first process, which all descend from; it is
+ * older than the agent, so fork needs no such question.
+ */
+static __always_inline __u32 followed_number(const struct pid_level *pid)
+{
+	return pid->level || pid->number != 1 ? pid->number : ~0U;
+}
+
+/*
  * Classify every process that lives for the generation that comes next: exec and fork do it for all
  * that come. In place, because an exec at the same moment replaces the whole entry. Writes one byte
  * for each process that changed: a parent that is filled later passes what is followed on.
@@ -134,7 +143,7 @@ int fill_classes(struct bpf_iter__task *ctx)
 	class = &entry->classes[half];
 	before = *class;
 	read_pid_level(task, &pid);
-	class->followed |= followed_pid(half, tgid, pid.number);
+	class->followed |= followed_pid(half, tgid, followed_number(&pid));
 	fill_from_parent(class, &entry->parent, half);
 	file = BPF_CORE_READ(task, mm, exe_file);
 	if (file) {

@@ -114,3 +114,20 @@ def test_followed_pids(sensor, generations):
 
     assert told[0] == own
     assert len(set(told)) == 2
+
+
+def test_followed_pids_of_namespaces(sensor, generations):
+    """Process 1 of a namespace and its children: not all that descend from init."""
+    # the second set: rows of the first one may be there from other tests
+    classes = ClassPlan(namespace_pids=((1, 2),))
+    followed = DimensionPlan(c.DIMENSION_BITS, c.SOURCE_FOLLOWED, ((1, 1),), 0, 0)
+    generations.apply(Plan((hook(-5, dimensions=(fd_is(-5), followed)),), classes))
+    seek(-5)
+    child = f"{sys.executable} -c '{CALL}'"
+    shell = ["unshare", "--pid", "--fork", "/bin/sh", "-c", f"{child}; {child}; :"]
+    subprocess.run([sys.executable, "-c", CALL], check=True)
+    here = events(sensor)
+    subprocess.run(shell, check=True)
+
+    assert here == []
+    assert len({event.process.tgid for event in events(sensor)}) == 2

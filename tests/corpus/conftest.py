@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
+from tests.corpus.folder import CORPUS
 from tests.corpus.kernel_side import KernelSide
-from tests.corpus.policies import CORPUS
 from tests.corpus.triggers.system import Place
 from tests.vm.expected import guest_kernel
 from tetragon_py.libbpf import features

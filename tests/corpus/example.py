@@ -32,6 +32,7 @@ class Example:
         silent: Why there is no trigger, or not for other kernels.
         refused: Kernel, or "*" for all, -> how the reason begins. A policy that is
             refused somewhere has to load everywhere else.
+        unattachable: The same for what only the attempt to attach it tells.
         native: It needs neither kprobes nor trampolines.
         on_host: It is refused as a namespaced policy; what it says is tried as one for
             the host.
@@ -45,6 +46,7 @@ class Example:
     only_on: str = ""
     silent: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
+    unattachable: Mapping[str, str] = field(default_factory=dict)
     native: bool = False
     on_host: bool = False
     has_others: bool = False
@@ -53,3 +55,10 @@ class Example:
     def refusal(self, kernel: str) -> str:
         """How the reason of a refusal begins; empty if it loads."""
         return self.refused.get(kernel) or self.refused.get("*", "")
+
+    def fires(self, kernel: str) -> bool:
+        """Whether its trigger proves its events, if it is in force."""
+        is_in_force = self.on_host or not self.refusal(kernel)
+        is_here = self.only_on in {"", kernel}
+        is_attached = kernel not in self.unattachable
+        return is_in_force and is_here and is_attached and self.trigger is not None

@@ -25,6 +25,7 @@ from tetragon_py.enrich.process_cache import ProcessCache
 from tetragon_py.enrich.procfs import namespaces_of
 from tetragon_py.events.hook import HookNames
 from tetragon_py.libbpf import features
+from tetragon_py.libbpf.btf import has_preemptible_tracepoints
 from tetragon_py.loader.generation import PolicyGenerations
 from tetragon_py.loader.kernel import KernelTarget
 from tetragon_py.loader.lifecycle import LifecycleSensor, SensorLimits
@@ -36,7 +37,11 @@ if TYPE_CHECKING:
     from tetragon_py.loader.generation import Switch
     from tetragon_py.policy.loaded import LoadResult
 
-__all__ = ["KernelSide"]
+__all__ = ["EXCUSED_LOSSES", "KernelSide"]
+
+#: Who is preempted in a program on a tracepoint keeps it from running for the next one
+#: on that CPU, whoever that is: the events that a trigger has to cause decide.
+EXCUSED_LOSSES = frozenset({"not_run"} if has_preemptible_tracepoints() else ())
 
 _LIMITS = SensorLimits(
     ring_bytes=(4 << 20, 4096, 16 << 20),
@@ -114,9 +119,11 @@ class KernelSide:
         return [orjson.loads(line) for line in lines.splitlines()]
 
     def losses(self) -> list[str]:
-        """What was lost since the last policy came into force."""
+        """What was lost since the last policy came into force, see EXCUSED_LOSSES."""
         return [
-            f"{lost.cause} {lost.counts}" for lost in self._sensor.losses.read_new()
+            f"{lost.cause} {lost.counts}"
+            for lost in self._sensor.losses.read_new()
+            if lost.cause not in EXCUSED_LOSSES
         ]
 
     def close(self) -> None:

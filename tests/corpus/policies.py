@@ -1,27 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The published policies: where they are, and one of them as the loader reads it.
+"""The published policies, as the loader reads them.
 
-They are not part of the project: TETRAGON_CORPUS names their folder, else they lie
-beside the checkout. Placeholders are filled in as their documentation says.
+Placeholders are filled in as their documentation says.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
+from tests.corpus.folder import CORPUS
 from tetragon_py.policy.documents import load_text
 from tetragon_py.policy.loaded import LoadResult
 from tetragon_py.policy.model.policy import PolicyKind
 
-__all__ = ["CORPUS", "corpus_files", "read_example", "unique_text"]
+__all__ = ["corpus_files", "read_example", "unique_text"]
 
-ROOT = Path(__file__).resolve().parents[2]
-CORPUS = Path(
-    os.environ.get("TETRAGON_CORPUS") or ROOT.parent / "shared/corpus/examples"
-)
 #: network_egress_cluster.yaml's own comment names these networks.
 _PLACEHOLDERS = {b"${PODCIDR}": b"10.44.0.0/14", b"${SERVICECIDR}": b"10.48.0.0/20"}
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.corpus.policies import CORPUS, corpus_files
+from tests.corpus.folder import CORPUS
+from tests.corpus.policies import corpus_files
 from tests.e2e.agent import ROOT, SLOWNESS
 
 

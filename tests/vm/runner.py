@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.corpus.folder import CORPUS
 from tests.vm.expected import KERNEL_VARIABLE
 from tests.vm.guest import Command, Outcome, run_in_guest
 from tests.vm.image import prepare_image
@@ -31,8 +32,11 @@ __all__ = ["CACHE", "ROOT", "SYSTEMD", "TESTS", "Job", "Runner", "jobs_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = (ROOT / "build" / "vm").resolve()
-#: What is cheap and says most comes first.
-TESTS = ("tests/vm/in_guest", "tests/bpf", "tests/e2e")
+#: What is cheap and says most comes first; published policies only where they are.
+TESTS = (
+    *("tests/vm/in_guest", "tests/bpf", "tests/e2e"),
+    *(("tests/corpus",) if CORPUS.is_dir() else ()),
+)
 SYSTEMD = "-systemd"
 _SYSTEMD_TESTS = ("tests/vm/in_systemd",)
 #: Seconds, natively; a guest's slowness multiplies them. A test that hangs is ended by
@@ -41,7 +45,7 @@ _BOOT_LIMIT = 8
 _TEST_LIMIT = 16
 _SILENCE_LIMIT = 20
 _FAILURES_MAX = 10
-_PASSED_ON = ("TETRAGON_TEST_FORCE",)
+_PASSED_ON = ("TETRAGON_CORPUS", "TETRAGON_TEST_FORCE")
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,8 @@ def _policy_texts(policy: Policy, entry: Hook, selector: SelectorPlan) -> Policy
 def _arguments(
     slots: Sequence[int], listed: Sequence[Argument]
 ) -> tuple[ArgumentText, ...]:
+    captured = [argument for argument in listed if argument.is_captured]
     return tuple(
         (slot, argument.label or None, argument.type)
-        for slot, argument in zip(slots, listed, strict=True)
+        for slot, argument in zip(slots, captured, strict=True)
     )

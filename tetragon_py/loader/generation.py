@@ -22,7 +22,7 @@ from tetragon_py.loader.hooks import Hooks
 from tetragon_py.loader.tables import PolicyTables, SelectorNumbers, StoredTables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tetragon_py.compiler.plan import AttachPoint, HookPlan, SelectorPlan
     from tetragon_py.loader.hooks import HookTarget
@@ -286,6 +286,9 @@ class PolicyGenerations:
         if not gone and classes is self._classes:
             return
         wait_for_programs()
+        trackers = _trackers(previous)
+        if trackers and trackers.isdisjoint(_trackers(self._current)):
+            self._tables.forget_owners()  # who would have done so is gone
         numbers = {hook.number for hook in self._current.values()}
         for hook in gone:
             hook.tables.give_back()
@@ -309,6 +312,15 @@ def _covers(old: HookPlan, new: HookPlan) -> bool:
     """Whether the programs of the old plan can do what the new one wants."""
     can_deny = old.wants_denial or old.point.kind != "function"
     return old.wants_return >= new.wants_return and can_deny >= new.wants_denial
+
+
+def _trackers(hooks: Mapping[AttachPoint, _Hook]) -> set[SelectorKey]:
+    return {
+        SelectorKey(_match_key(point, selector), selector.number)
+        for point, hook in hooks.items()
+        for selector in hook.plan.selectors
+        if selector.actions & c.ACTION_TRACK_SOCK
+    }
 
 
 def _match_key(point: AttachPoint, selector: SelectorPlan) -> MatchKey:

@@ -117,6 +117,12 @@ class PolicyTables:
         """
         return self._store(lambda stored: self._classes(plan, stored))
 
+    def forget_owners(self) -> None:
+        """Forget whose sockets are: a new one may have the address of an old one."""
+        owners = self.maps["sock_owners"]
+        for sock in list(owners.keys()):
+            owners.delete(sock)
+
     # ---- one hook ----
 
     def _store(self, write: Callable[[StoredTables], None]) -> StoredTables:
@@ -366,7 +372,9 @@ def _vector_of(row: tuple[object, int] | AutomatonRow | AddressRow) -> int:
 
 def _sock_flags(arguments: Sequence[ArgumentPlan]) -> int:
     for slot, argument in enumerate(arguments):
-        if argument.type in _SOCKETS and not argument.steps:
+        # one that is returned is new: nobody owns it yet
+        is_known = argument.source != c.FROM_RETURN and not argument.steps
+        if argument.type in _SOCKETS and is_known:
             return c.HOOK_HAS_SOCK | slot << c.HOOK_SOCK_SHIFT
     return 0
 

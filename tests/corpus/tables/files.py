@@ -30,7 +30,6 @@ _OK = number(0)
 _READ, _WRITE = number(4), number(2)
 _AT_FDCWD = -100
 _NAMESPACED = {"*": "a namespaced policy cannot run in this release"}
-_NAMESPACE_CAPABILITY = {"*": "isNamespaceCapability cannot run in this release"}
 
 
 def _link(told: Told) -> list[Pattern]:
@@ -132,8 +131,14 @@ FILES = [
         _installed,
         has_others=True,
     ),
-    Example("tracingpolicy/fd_install_caps.yaml", refused=_NAMESPACE_CAPABILITY),
-    Example("tracingpolicy/fd_install_cap_changes.yaml", refused=_NAMESPACE_CAPABILITY),
+    Example(
+        "tracingpolicy/fd_install_caps.yaml", files.open_in_user_namespace, _installed
+    ),
+    Example(
+        "tracingpolicy/fd_install_cap_changes.yaml",
+        files.open_without_capabilities,
+        _installed,
+    ),
     Example("tracingpolicy/lsm_file_open.yaml", files.cat_passwd, _cat),
     Example(
         "tracingpolicy/filename_monitoring.yaml",

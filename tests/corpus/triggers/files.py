@@ -9,9 +9,17 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.corpus.triggers.system import run
+from tests.corpus.triggers.system import (
+    CLONE_NEWUSER,
+    call,
+    in_child,
+    limit_capabilities,
+    run,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.corpus.told import Told
     from tests.corpus.triggers.system import Place
 
@@ -78,6 +86,27 @@ def open_own_file(place: Place) -> Told:
     }
 
 
+def open_in_user_namespace(place: Place) -> Told:
+    """Open a file in a user namespace, where all is allowed; and here."""
+    return _open_with(place, lambda: call("unshare", CLONE_NEWUSER))
+
+
+def open_without_capabilities(place: Place) -> Told:
+    """The same with fewer capabilities than before; and with all of them."""
+
+    def drop() -> None:
+        call("unshare", CLONE_NEWUSER)
+        os.close(os.open("/etc/group", os.O_RDONLY))
+        limit_capabilities(effective=0, permitted=0)
+
+    def drop_here() -> None:
+        limit_capabilities(effective=0, permitted=0)
+        os.open("/etc/group", os.O_RDONLY)
+
+    in_child(drop_here)
+    return _open_with(place, drop)
+
+
 def cat_passwd(place: Place) -> Told:
     """Cat /etc/passwd, which others read too."""
     Path(PASSWD).read_bytes()
@@ -126,6 +155,21 @@ def make_folder(place: Place) -> Told:
     """Mkdir."""
     (place.scratch / "folder").mkdir()
     return {}
+
+
+def _open_with(place: Place, prepare: Callable[[], object]) -> Told:
+    """Open a file after something else, in a child; and before, here."""
+    told = open_own_file(place)
+    path = told["path"]
+    Path(path).chmod(0o644)
+    os.close(told["fd"])
+
+    def open_again() -> None:
+        prepare()
+        os.open(path, os.O_RDONLY)  # the same number
+
+    in_child(open_again)
+    return {**told, "permission": permission(path)}
 
 
 def _own(place: Place) -> Path:

@@ -213,6 +213,14 @@ def send_datagram(place: Place) -> Told:
         }
 
 
+def drop_datagram(place: Place) -> Told:
+    """UDP to a port where nobody listens."""
+    _enter()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"x" * 29, (LOOPBACK, 9))
+        return {"sport": sender.getsockname()[1], "dport": 9}
+
+
 def send_filtered(place: Place) -> Told:
     """The same where a BPF program looks at packets."""
     filter_packets()

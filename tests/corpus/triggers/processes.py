@@ -21,6 +21,7 @@ from tests.corpus.triggers.system import (
     enter_pid_namespace,
     in_child,
     in_pid_namespace,
+    limit_capabilities,
     run,
     syscall,
 )
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from tests.corpus.triggers.system import Place
 
 _PR_SET_NAME = 15
-_CAPABILITY_VERSION_3 = 0x20080522
-_CAPABILITIES = struct.Struct("<6I")  # effective, permitted, inheritable; twice
 _CHOWN, _KILL = 1 << 0, 1 << 5
 #: A process id that nobody has.
 _NOBODYS_PID = 0x3FFFFFF
@@ -64,12 +63,7 @@ def set_root(place: Place) -> Told:
 def set_capabilities(place: Place) -> Told:
     """Capset; then all that `set_root` does, and a user namespace of nobody."""
 
-    def change() -> None:
-        header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
-        sets = _CAPABILITIES.pack(_KILL, _KILL | _CHOWN, 0, 0, 0, 0)
-        call("capset", header, sets)
-
-    in_child(change)
+    in_child(lambda: limit_capabilities(effective=_KILL, permitted=_KILL | _CHOWN))
     set_root(place)
     in_child(_unshare_user_as_nobody)
     return {"effective": f"{_KILL:016x}", "permitted": f"{_KILL | _CHOWN:016x}"}

@@ -7,6 +7,7 @@ import ctypes
 import os
 import platform
 import signal
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -27,6 +28,7 @@ __all__ = [
     "enter_pid_namespace",
     "in_child",
     "in_pid_namespace",
+    "limit_capabilities",
     "run",
     "syscall",
 ]
@@ -40,6 +42,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _NUMBERS = syscall_numbers(NATIVE_ABIS[platform.machine()])
 #: A trigger that hangs is ended.
 _SECONDS_MAX = 60
+_CAPABILITY_VERSION_3 = 0x20080522
+_CAPABILITIES = struct.Struct("<6I")  # effective, permitted, inheritable; twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,12 @@ def call(name: str, *arguments: int | bytes | ctypes.Array[ctypes.c_char]) -> in
     if result < 0:
         raise OSError(-result, f"{name}: {os.strerror(-result)}")
     return result
+
+
+def limit_capabilities(*, effective: int, permitted: int) -> None:
+    """Have only these, of the first 32."""
+    header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
+    call("capset", header, _CAPABILITIES.pack(effective, permitted, 0, 0, 0, 0))
 
 
 def in_child(action: Callable[[], object]) -> int:

@@ -334,18 +334,6 @@ CAUSES: dict[Cause, list[tuple[Any, str | None, str | None]]] = {
             None,
         ),
         (
-            filtered(
-                matchCapabilities={
-                    "type": "Effective",
-                    "operator": "In",
-                    "values": ["CAP_CHOWN"],
-                    "isNamespaceCapability": True,
-                }
-            ),
-            "isNamespaceCapability cannot run in this release",
-            None,
-        ),
-        (
             filtered(matchArgs={"operator": "CelExpr", "values": ["arg1 == 1"]}),
             "CelExpr cannot run in this release",
             None,

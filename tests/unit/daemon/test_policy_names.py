@@ -133,6 +133,15 @@ def test_data_and_action_of_the_return(enter):
     assert (texts.return_slot, texts.return_action) == (2, "TRACKSOCK")
 
 
+def test_place_holders_have_no_slot(enter):
+    """What is not captured is not told: the others keep their texts."""
+    nop = {"index": 0, "type": "nop"}
+    argument = {"index": 1, "type": "int", "label": "what"}
+    [texts] = enter({"kprobes": [kprobe(args=[nop, argument])]}).matches.values()
+
+    assert texts.args == ((0, "what", "int"),)
+
+
 def test_policies_share_a_hook(enter):
     """Each policy and each entry has its own texts at one hook."""
     spec = {"kprobes": [kprobe(message="one"), kprobe(message="two")]}

@@ -56,7 +56,7 @@ def capture_argument(argument: Argument, surface: Surface) -> Captured:
     Raises:
         PolicyValueError: There is no such argument here, or it has another type.
     """
-    if argument.type is _T.NOP and not argument.resolve:
+    if not argument.is_captured:
         return Captured(None, _T.NOP)
     if surface.point.kind == "tracepoint":
         plan, kind = capture_field(argument, surface)
@@ -95,7 +95,7 @@ def capture_return(argument: Argument, surface: Surface) -> Captured:
     """
     start = ArgumentPlan(c.ARGUMENT_NONE, c.FROM_RETURN, flags=c.ARGUMENT_AT_RETURN)
     returns = surface.signature.returns if surface.signature else None
-    if argument.type is _T.NOP and not argument.resolve:
+    if not argument.is_captured:
         return Captured(None, _T.NOP)
     plan, kind = _read(start, argument, surface, returns)
     if kind in _SIZED:

@@ -15,6 +15,7 @@ from tetragon_py.compiler.selectors.process import (
     namespace_condition,
     parent_binary_condition,
     pid_condition,
+    user_namespace_condition,
 )
 from tetragon_py.policy.check.positions import argument_positions, data_positions
 from tetragon_py.policy.diagnostic import (
@@ -111,6 +112,11 @@ class _Compiler:
             selector.match_capability_changes,
             capability_change_condition,
         )
+        for key, entries in (
+            ("matchCapabilities", selector.match_capabilities),
+            ("matchCapabilityChanges", selector.match_capability_changes),
+        ):
+            self._all(key, entries, lambda entry: user_namespace_condition(entry, host))
         if selector.match_workloads is not None:
             text = "workloads cannot be told apart in this release"
             place = (*self._path, "matchWorkloads")
@@ -136,11 +142,13 @@ class _Compiler:
         self,
         key: str,
         entries: Iterable[_Entry],
-        compile_one: Callable[[_Entry], Condition],
+        compile_one: Callable[[_Entry], Condition | None],
     ) -> None:
         for index, entry in enumerate(entries):
             try:
-                self.conditions.add(compile_one(entry))
+                condition = compile_one(entry)
+                if condition is not None:
+                    self.conditions.add(condition)
             except PolicyValueError as problem:
                 place: Path = (*self._path, key, index)
                 if problem.index is not None:

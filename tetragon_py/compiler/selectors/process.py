@@ -19,18 +19,21 @@ from tetragon_py.compiler.selectors.conditions import (
 from tetragon_py.compiler.selectors.numbers import numbers
 from tetragon_py.compiler.tables.patterns import Alternatives
 from tetragon_py.policy.diagnostic import Cause, PolicyValueError
+from tetragon_py.policy.model.kernel_names import Namespace
 from tetragon_py.policy.model.operators import Operator
-from tetragon_py.policy.model.selectors import HOST_NAMESPACE, CapabilitySet
+from tetragon_py.policy.model.selectors import (
+    HOST_NAMESPACE,
+    CapabilitySet,
+    NamespaceFilter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tetragon_py.policy.model.kernel_names import Namespace
     from tetragon_py.policy.model.selectors import (
         BinaryFilter,
         CapabilityFilter,
         NamespaceChangeFilter,
-        NamespaceFilter,
         PidFilter,
     )
 
@@ -42,6 +45,7 @@ __all__ = [
     "namespace_condition",
     "parent_binary_condition",
     "pid_condition",
+    "user_namespace_condition",
 ]
 
 _NUL = b"\0"
@@ -146,27 +150,36 @@ def namespace_change_condition(entry: NamespaceChangeFilter) -> Condition:
 
 
 def capability_condition(entry: CapabilityFilter) -> Condition:
-    """Return the condition of an entry of matchCapabilities.
-
-    Raises:
-        PolicyValueError: It asks for capabilities of a user namespace.
-    """
+    """Return the condition of an entry of matchCapabilities."""
     return _capabilities(entry, c.SOURCE_CAPABILITIES)
 
 
 def capability_change_condition(entry: CapabilityFilter) -> Condition:
-    """Return the condition of an entry of matchCapabilityChanges.
-
-    Raises:
-        PolicyValueError: As above.
-    """
+    """Return the condition of an entry of matchCapabilityChanges."""
     return _capabilities(entry, c.SOURCE_CAPABILITIES_CHANGED)
 
 
+def user_namespace_condition(
+    entry: CapabilityFilter, host: Mapping[str, int]
+) -> Condition | None:
+    """Return what isNamespaceCapability wants besides: not the host's user namespace.
+
+    Args:
+        entry: Of matchCapabilities or matchCapabilityChanges.
+        host: Target.host_namespaces.
+
+    Raises:
+        PolicyValueError: The kernel has no user namespaces.
+    """
+    if not entry.is_namespace_capability:
+        return None
+    elsewhere = NamespaceFilter(
+        namespace=Namespace.USER, operator=Operator.NOT_IN, values=(HOST_NAMESPACE,)
+    )
+    return namespace_condition(elsewhere, host)
+
+
 def _capabilities(entry: CapabilityFilter, source: int) -> Condition:
-    if entry.is_namespace_capability:
-        text = "isNamespaceCapability cannot run in this release"
-        raise PolicyValueError(text, cause=Cause.RELEASE)
     place = Place(source, slot=_CAPABILITY_SETS[entry.type])
     return _bits(entry.operator, place, entry.values)
 

@@ -200,6 +200,11 @@ class Argument(Model):
         """The type that values can be judged by before the kernel was asked."""
         return ArgumentType.AUTO if self.resolve else self.type
 
+    @property
+    def is_captured(self) -> bool:
+        """False for one that only takes a place."""
+        return self.type is not ArgumentType.NOP or bool(self.resolve)
+
 
 class DataArgument(Argument):
     """An entry of `data`: its `index` means nothing."""

@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 from tests.unit.compiler.evaluate import split, text_holds
 from tests.unit.compiler.fake_target import FakeTarget
 from tests.unit.compiler.interpret import Hit, Process, matches
+<<<<<<< HEAD
 from tests.unit.compiler.policies import compiled, kprobe, load, one_hook, problem
 from tetragon_py.compiler.compilation import Compiler
 from tetragon_py.compiler.plan import Plan
+=======
+from tests.unit.compiler.policies import compiled, kprobe, one_hook, problem
+from tetragon_py.abi import _generated as c
+>>>>>>> corpus
 
 PATHS = st.sampled_from(("/", "/bin", "/bin/sh", "/bin/shell", "/usr/bin/sh", "/x"))
 ENDS = PATHS | st.sampled_from(("sh", "n/sh", "x"))
@@ -313,6 +318,25 @@ def test_capabilities():
     assert found(chown | kill, changed=kill | chown) == [0, 3]
 
 
+@pytest.mark.parametrize("operator", ["In", "NotIn"])
+def test_capabilities_in_user_namespaces(operator):
+    """isNamespaceCapability: whatever the host's processes may do does not count."""
+    entry = {**capabilities(operator, "CAP_KILL"), "isNamespaceCapability": True}
+    hook, classes = one_hook({"matchCapabilities": [entry]})
+    user = c.NAMESPACES_FIELDS.index("user")
+    host = FakeTarget().host_namespaces["user"]
+
+    def is_found(namespace, effective):
+        process = Process(namespaces={user: namespace}, capabilities={0: effective})
+        return bool(matches(hook, classes, Hit({}, process)))
+
+    kill = 1 << 5
+    assert not is_found(host, kill)
+    assert not is_found(host, 0)
+    assert is_found(host + 1, kill) is (operator == "In")
+    assert is_found(host + 1, 0) is (operator == "NotIn")
+
+
 @pytest.mark.parametrize(
     ("key", "entry", "message"),
     [
@@ -320,11 +344,6 @@ def test_capabilities():
             "matchParentBinaries",
             {"operator": "In", "values": ["/bin/sh"], "followChildren": True},
             "followChildren does not work in matchParentBinaries",
-        ),
-        (
-            "matchCapabilities",
-            {"operator": "In", "values": ["CAP_KILL"], "isNamespaceCapability": True},
-            "isNamespaceCapability cannot run in this release",
         ),
         (
             "matchWorkloads",
