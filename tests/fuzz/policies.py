@@ -84,9 +84,11 @@ class PolicyMaker:
         rng = self._rng
         hooks = [self._hook() for _ in range(2 if rng.random() < 0.05 else 1)]
         section = "tracepoints" if self._shape.is_tracepoint else "kprobes"
-        spec: Document = {section: hooks}
+        # it is this process that signals would be sent to
+        options = [{"name": "policy-mode", "value": "monitor"}]
         if rng.random() < 0.2:
-            spec["options"] = [{"name": "on-read-error", "value": "deny"}]
+            options.append({"name": "on-read-error", "value": "deny"})
+        spec: Document = {section: hooks, "options": options}
         native = rng.sample(sorted(SYSCALLS["x64"]), 2)
         compat = [f"i386/{name}" for name in rng.sample(sorted(SYSCALLS["i386"]), 2)]
         spec["lists"] = [

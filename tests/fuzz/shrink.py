@@ -33,7 +33,6 @@ _LISTS = frozenset(
             "args",
             "data",
             "selectors",
-            "options",
             "lists",
             "values",
         ),

@@ -75,7 +75,8 @@ def _denies(selector: SelectorEntry) -> bool:
 
 def _is_urgent(selector: SelectorEntry) -> bool:
     bits = ENFORCING_BITS | c.ACTION_CLEANUP_ENFORCER
-    return bool(selector.actions.actions & bits) and not selector.needs_return
+    done = selector.actions.actions & ~selector.actions.monitored
+    return bool(done & bits) and not selector.needs_return
 
 
 def _has_work(entry: HookEntry) -> bool:

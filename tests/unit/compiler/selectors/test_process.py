@@ -10,14 +10,10 @@ from hypothesis import strategies as st
 from tests.unit.compiler.evaluate import split, text_holds
 from tests.unit.compiler.fake_target import FakeTarget
 from tests.unit.compiler.interpret import Hit, Process, matches
-<<<<<<< HEAD
 from tests.unit.compiler.policies import compiled, kprobe, load, one_hook, problem
+from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.compilation import Compiler
 from tetragon_py.compiler.plan import Plan
-=======
-from tests.unit.compiler.policies import compiled, kprobe, one_hook, problem
-from tetragon_py.abi import _generated as c
->>>>>>> corpus
 
 PATHS = st.sampled_from(("/", "/bin", "/bin/sh", "/bin/shell", "/usr/bin/sh", "/x"))
 ENDS = PATHS | st.sampled_from(("sh", "n/sh", "x"))
