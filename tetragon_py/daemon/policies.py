@@ -173,8 +173,8 @@ def _unsure(diagnostic: Diagnostic, unjudged: Mapping[str, str]) -> Diagnostic:
 
 
 def enforcing_actions(policy: Policy) -> list[str]:
-    """The actions that would change what processes can do, if they were done."""
-    if policy.options.policy_mode is PolicyMode.MONITOR:
+    """The actions of a policy that change what processes can do."""
+    if policy.options.policy_mode is not PolicyMode.ENFORCE:
         return []
     found = {
         action.action.value
@@ -292,8 +292,12 @@ class PolicySet:
 def _try_out(
     generations: PolicyGenerations, added: Sequence[AttachPoint], target: KernelTarget
 ) -> None:
-    """Hit the hooks that this process can hit; one that stays silent does not work."""
-    triggered = trigger(added, target)
+    """Hit the hooks that this process can hit; one that stays silent does not work.
+
+    Not those that enforce: it is this process that they would hit.
+    """
+    harmless = set(added) - generations.enforcing()
+    triggered = trigger(sorted(harmless, key=str), target)
     hits = generations.hits() if triggered else {}
     for point in sorted(triggered, key=str):
         if not hits[point]:
@@ -380,8 +384,8 @@ def _log_remarks(found: Judgement, before: Judgement | None) -> None:
         if id(loaded) in known:
             continue
         if actions := enforcing_actions(loaded.policy):
-            log.warning(
-                "the policy runs in monitor mode: this release does not enforce",
+            log.info(
+                "the policy enforces",
                 file=loaded.file,
                 policy=loaded.policy.name,
                 actions=actions,

@@ -37,6 +37,7 @@ __all__ = [
     "path_in_lsm",
     "read_kernel",
     "send_signal",
+    "task_registers",
     "task_storage",
 ]
 
@@ -152,6 +153,17 @@ def _in_lsm(hook: str, code: bytes, *, sleepable: bool) -> str:
         attach_type=AttachType.LSM_MAC,
         btf_id=target,
         sleepable=sleepable,
+    ):
+        return "loaded"
+
+
+def task_registers() -> str:
+    """bpf_task_pt_regs(current task), in a tracepoint."""
+    target = btf_number(f"btf_trace_{RENAME}", KIND_TYPEDEF)
+    # bpf_get_current_task_btf
+    code = insn.call(158) + insn.copy(1, 0) + insn.call(175) + insn.result(0)
+    with load_program(
+        ProgramType.TRACING, code, attach_type=AttachType.RAW_TP, btf_id=target
     ):
         return "loaded"
 

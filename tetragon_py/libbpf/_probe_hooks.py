@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ __all__ = [
     "raw_tracepoint",
     "rename_self",
     "security_hook",
+    "system_call",
     "trampoline",
     "typed_tracepoint",
     "user_probe",
@@ -90,6 +92,10 @@ def _send_to_self() -> None:
         own.bind(("127.0.0.1", 0))
         own.connect(own.getsockname())
         own.send(b"x")
+
+
+#: getpgid(2) by machine.
+_CALLS = {"x86_64": "__x64_sys_getpgid", "aarch64": "__arm64_sys_getpgid"}
 
 
 def hooked_function() -> str:
@@ -183,7 +189,19 @@ def kernel_probe_multi(attach_type: AttachType) -> str:
 
 def trampoline(attach_type: AttachType) -> str:
     """The entry or exit of a kernel function, or its return value."""
-    target = btf_number(hooked_function(), KIND_FUNC)
+    return _on_function(hooked_function(), attach_type)
+
+
+def system_call() -> str:
+    """The return value of a system call: those that allow error injection."""
+    machine = platform.machine()
+    if machine not in _CALLS:
+        raise AbsentError(f"the names of system calls on {machine} are not known")
+    return _on_function(_CALLS[machine], AttachType.MODIFY_RETURN)
+
+
+def _on_function(name: str, attach_type: AttachType) -> str:
+    target = btf_number(name, KIND_FUNC)
     with (
         Hits() as hits,
         load_program(

@@ -216,6 +216,14 @@ FEATURES: dict[str, Feature] = {
         "5.7",
         partial(hooks.trampoline, AttachType.MODIFY_RETURN),
     ),
+    # Linux commit ae24082331d9, for functions that allow error injection
+    "fmod_ret_syscall": Feature(
+        "deny system calls by return value",
+        "enforcement",
+        "5.7",
+        hooks.system_call,
+        "CONFIG_FUNCTION_ERROR_INJECTION",
+    ),
     # Linux commit 9802d86585db ("bpf: add a bpf_override_function helper")
     "override_return": Feature(
         "deny by error injection",
@@ -238,6 +246,10 @@ FEATURES: dict[str, Feature] = {
     # Linux commit a10787e6d58c ("bpf: Enable task local storage for tracing programs")
     "task_storage": Feature(
         "storage per task", "helpers", "5.12", helpers.task_storage
+    ),
+    # Linux commit dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper")
+    "task_registers": Feature(
+        "registers of a system call", "helpers", "5.15", helpers.task_registers
     ),
     # Linux commit 6f100640ca5b ("bpf: Expose bpf_d_path helper to sleepable LSM hooks")
     "d_path": Feature("paths in LSM programs", "helpers", "5.11", helpers.path_in_lsm),

@@ -88,13 +88,43 @@ _RAW_TRACEPOINT = Backend(
     ("raw_tracepoint",),
     "a hit inside of itself on the same CPU is skipped, and counted",
 )
-_LSM = Backend("BPF LSM", ("lsm",), "sees every call of the hook")
+_LSM = Backend("BPF LSM", ("lsm",), "sees and can deny every call of the hook")
+_FMOD_RET = Backend(
+    "changed return value (fmod_ret)",
+    ("fmod_ret",),
+    "can deny; a hit inside of itself on the same CPU is let through, and counted",
+)
+_OVERRIDE_RETURN = Backend(
+    "error injection (bpf_override_return)",
+    ("kprobe", "override_return"),
+    "can deny; a hit inside of another probe on the CPU is let through, and counted",
+)
+_GUARD = Backend(
+    "the LSM hooks that it passes (BPF LSM)",
+    ("lsm",),
+    "denies by what the kernel has read, so that no other thread can change it",
+)
+_FMOD_GUARD = Backend(
+    "the LSM hooks that it passes (fmod_ret)",
+    ("fmod_ret",),
+    "denies by what the kernel has read; a hit inside of itself is let through, and "
+    "counted",
+)
+_CALL = Backend(
+    "changed return value of the system call (fmod_ret)",
+    ("fmod_ret_syscall",),
+    "can deny; not what io_uring does, and not against a thread that changes memory",
+)
+#: Where these act, the call that caused them goes on until it returns.
+_SIGNALS = "signals are delivered before the process goes on; the call itself goes on"
 _WORDS: dict[PointKind, str] = {
     "function": "function",
     "syscall": "system call",
     "tracepoint": "tracepoint",
     "raw_tracepoint": "raw tracepoint",
     "lsm": "LSM hook",
+    "guard": "denied system call",
+    "call": "denied system call",
 }
 #: ABIs of 32-bit programs: their calls are named with them.
 _COMPAT_ABIS = frozenset({"i386", "arm32"})
@@ -114,6 +144,8 @@ def choose_backend(
         is_typed: The kernel tells the parameters of a function.
     """
     ways = _ways(plan, is_typed=is_typed)
+    if any(s.actions & ~s.monitored & c.ACTION_SIGNAL for s in plan.selectors):
+        ways = [way._replace(guarantee=f"{way.guarantee}; {_SIGNALS}") for way in ways]
     attachments = [Attachment(way, _explain_lack(way, probe)) for way in ways]
     return next((one for one in attachments if not one.lack), attachments[-1])
 
@@ -121,16 +153,19 @@ def choose_backend(
 # As loader/hooks.py tries them.
 def _ways(plan: HookPlan, *, is_typed: bool) -> list[Backend]:
     kind = plan.point.kind
+    if kind == "function" and plan.wants_denial:
+        return [_FMOD_RET, _OVERRIDE_RETURN]
     if kind == "function":
         by_probe = _KRETPROBE if plan.wants_return else _KPROBE
         return [_TRAMPOLINE, by_probe] if is_typed else [by_probe]
-    only = {
-        "syscall": _DISPATCHER,
-        "tracepoint": _TRACEPOINT,
-        "raw_tracepoint": _RAW_TRACEPOINT,
-        "lsm": _LSM,
-    }
-    return [only[kind]]
+    return {
+        "syscall": [_DISPATCHER],
+        "tracepoint": [_TRACEPOINT],
+        "raw_tracepoint": [_RAW_TRACEPOINT],
+        "lsm": [_LSM, _FMOD_RET],
+        "guard": [_GUARD, _FMOD_GUARD],
+        "call": [_CALL],
+    }[kind]
 
 
 def _explain_lack(backend: Backend, probe: Callable[[str], ProbeResult]) -> str:

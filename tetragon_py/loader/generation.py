@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.plan import ClassPlan, Plan
+from tetragon_py.compiler.selectors.actions import ENFORCING_BITS
 from tetragon_py.errors import LimitError, TetragonError
 from tetragon_py.libbpf.programs import wait_for_programs
 from tetragon_py.loader.hooks import Hooks
@@ -187,6 +188,15 @@ class PolicyGenerations:
                 for value in table.percpu_values(hook.number.to_bytes(4, "little"))
             )
             for point, hook in self._current.items()
+        }
+
+    def enforcing(self) -> set[AttachPoint]:
+        """The points in force at which something is done to processes."""
+        bits = ENFORCING_BITS | c.ACTION_ENFORCE
+        return {
+            point
+            for point, hook in self._current.items()
+            if any(one.actions & ~one.monitored & bits for one in hook.plan.selectors)
         }
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tetragon_py.policy.diagnostic import Finding, Path, note
-from tetragon_py.policy.model.actions import ENFORCING, Action, ActionKind
+from tetragon_py.policy.model.actions import Action, ActionKind
 from tetragon_py.policy.model.hooks import HookSection
 from tetragon_py.policy.model.operators import Operator
 from tetragon_py.policy.model.policy import Policy, PolicyKind
@@ -23,7 +23,7 @@ __all__ = ["later_parts"]
 
 _NOT_ATTACHED = (HookSection.UPROBES, HookSection.USDTS)
 _ACTIONS = {
-    ActionKind.CLEANUP_ENFORCER_NOTIFICATION: "has no effect yet: enforcers do not run",
+    ActionKind.SET: "does not write to processes yet; the event comes without it",
     ActionKind.GET_URL: "does not call the address yet; the event comes without it",
     ActionKind.DNS_LOOKUP: "does not look the name up yet; the event comes without it",
 }
@@ -47,8 +47,6 @@ def later_parts(policy: Policy) -> Iterator[Finding]:
         yield note(("kind",), "a namespaced policy needs Kubernetes: it does not run")
     if spec.loader:
         yield note(("spec", "loader"), "loader events are not collected yet")
-    if spec.enforcers:
-        yield note(("spec", "enforcers"), "enforcers do not run yet")
     for name, key in _SELECTORS.items():
         if getattr(spec, name) is not None:
             text = "workloads are not told apart yet: the policy does not run"
@@ -77,11 +75,7 @@ def _selector(path: Path, selector: Selector) -> Iterator[Finding]:
 
 def _action(path: Path, action: Action) -> Iterator[Finding]:
     kind = action.action
-    if kind in ENFORCING:
-        yield note(
-            (*path, "action"), f"{kind} is reported and not done in this release"
-        )
-    elif kind in _ACTIONS:
+    if kind in _ACTIONS:
         yield note((*path, "action"), f"{kind} {_ACTIONS[kind]}")
     for name, (key, text) in _POST.items():
         if getattr(action, name):

@@ -244,15 +244,15 @@ KILL = kprobe(
 )
 
 
-def test_enforcement_is_announced_as_monitoring(host):
-    """A policy that would enforce draws one warning that names its actions."""
+def test_enforcement_is_announced(host):
+    """What a policy may do to processes is in the log."""
     path = host.write("a", {"kprobes": [KILL]})
     _, logs = load(host.policies())
-    [warning] = [entry for entry in logs if entry["log_level"] == "warning"]
+    [said] = [entry for entry in logs if entry["event"] == "the policy enforces"]
 
-    assert warning == {
-        "event": "the policy runs in monitor mode: this release does not enforce",
-        "log_level": "warning",
+    assert said == {
+        "event": "the policy enforces",
+        "log_level": "info",
         "file": str(path),
         "policy": "a",
         "actions": ["Override", "Sigkill"],
