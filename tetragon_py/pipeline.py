@@ -142,7 +142,7 @@ class Pipeline:
                     counts[kind] -= 1
                 self.failed_count += 1
                 self._on_error(error)
-        self.flush(spare=lane != c.LANE_LIFECYCLE)
+        self.flush(spare=lane == c.LANE_POLICY)
 
     def seed(self, images: Iterable[ExecEvent]) -> int:
         """Enter and tell the processes that lived before the agent; how many."""

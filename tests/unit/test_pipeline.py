@@ -130,12 +130,15 @@ def test_forks_alone_write_nothing():
     assert bench.pipeline.cache.find(CHILD) is not None
 
 
-def test_other_lanes_may_be_spared():
-    """Lines of the lifecycle lane are kept longest."""
+@pytest.mark.parametrize(
+    ("lane", "spare"), [(c.LANE_LIFECYCLE, 0), (c.LANE_VERDICT, 0), (c.LANE_POLICY, 1)]
+)
+def test_what_policies_only_observe_may_be_spared(lane, spare):
+    """Lines of the other lanes are kept longer."""
     bench = Bench(Words())
-    bench.run(KINDS["exec"], lane=c.LANE_POLICY)
+    bench.run(KINDS["exec"], lane=lane)
 
-    assert bench.sinks[0].writes == [(b"exec 42\n", 1, True)]
+    assert bench.sinks[0].writes == [(b"exec 42\n", 1, bool(spare))]
 
 
 def test_events_are_counted_by_type():

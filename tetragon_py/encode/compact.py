@@ -13,6 +13,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from tetragon_py.encode.arguments import binary_of, join_arguments
+from tetragon_py.encode.hook_actions import outcome
 from tetragon_py.encode.hook_compact import hook_words
 from tetragon_py.encode.names import signal_name
 
@@ -109,6 +110,8 @@ class CompactEncoder:
             symbol, word, details = hook_words(event, hook, policy)
             parts = [(_BLUE, f"{symbol} {word:<7}"), *self._who(process)]
             parts += [(_CYAN, _detail(detail)) for detail in details]
+            if said := outcome(policy, match):
+                parts.append((_RED, said))
             lines.append(self._line(parts, process, event.boottime_ns))
         return lines
 

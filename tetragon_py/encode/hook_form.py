@@ -90,9 +90,7 @@ class FormMaker:
             policy: Texts of the match's policy.
         """
         line = _Line(event, self._arguments)
-        listed = policy.actions[match.selector : match.selector + 1]
-        actions = listed[0] if listed else ()
-        action = action_word(actions, match.done)
+        action = action_word(policy, match)
         line.add(b'{"process_%b":{"process":%%b%%d%%b' % hook.kind.encode())
         if hook.kind == "kprobe":
             _kprobe(line, hook.function_name, policy, action, match.done)
@@ -105,7 +103,7 @@ class FormMaker:
         if hook.kind == "kprobe":
             line.arguments("data", policy.data)
         if self._options.extended:
-            line.add(b',"hit":%b' % constant(enforcement(actions, match))[:-1])
+            line.add(b',"hit":%b' % constant(enforcement(policy, match))[:-1])
             if event.flags & c.HOOK_RETURNED:
                 line.value(b',"entry_time":"%b"', ENTRY)
             if event.flags & c.HOOK_ARGUMENTS_CUT:
@@ -193,23 +191,25 @@ class _Line:
     def arguments(self, key: str, shown: tuple[ArgumentText, ...]) -> None:
         before = b',"%b":[' % key.encode()
         start = before
-        for slot, label, _ in shown:
-            if self._argument(before, slot, label):
+        for slot, label, declared in shown:
+            if self._argument(before, slot, label, declared):
                 before = b","
         if before is not start:
             self.add(b"]")
 
     def returned(self, slot: int) -> None:
         if slot in self._positions:
-            self._argument(b',"return":', slot, None)
+            self._argument(b',"return":', slot, None, "")
 
-    def _argument(self, before: bytes, slot: int, label: str | None) -> bool:
+    def _argument(
+        self, before: bytes, slot: int, label: str | None, declared: str
+    ) -> bool:
         position = self._positions.get(slot)
         if position is None:
             if not self._has_all:
                 self.add(before + _NO_ROOM)
             return not self._has_all
-        form = self._arguments.form(self._heads[position], label)
+        form = self._arguments.form(self._heads[position], label, declared)
         if form is None:
             return False
         self.add(before + form.text)
