@@ -115,7 +115,7 @@ test-unit test-bpf test-e2e: test-%: build/dev.stamp all
 
 # Compiled here: in a guest that takes a minute.
 TRIGGERS := $(patsubst tests/e2e/triggers/%.c,build/triggers/%,$(wildcard tests/e2e/triggers/*.c))
-build/triggers/%: tests/e2e/triggers/%.c | build/packages.stamp
+build/triggers/%: tests/e2e/triggers/%.c $(wildcard tests/e2e/triggers/*.h) | build/packages.stamp
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -static -O1 -Wall -Wextra -Werror -pthread $< -o $@
 
