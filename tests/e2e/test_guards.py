@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: They return the old id, whatever happens.
 _SILENT = frozenset(("setfsuid", "setfsgid"))
+#: Of two guards the second one refuses, which replaces the error.
+_EPERM = frozenset(("unshare",))
 #: The start of each program needs it with other arguments: PROT_READ | PROT_EXEC.
 _FILTERS = {"mprotect": {"index": 2, "operator": "Equal", "values": ["5"]}}
 
@@ -60,5 +62,6 @@ def _stopped(row: str) -> Attempt:
         return before
     if row in _SILENT:
         return Attempt("done", 0, has_happened=False)
-    number = REFUSAL if guards[0].keeps_error else errno.EPERM
+    keeps_error = row not in _EPERM and guards[0].keeps_error
+    number = REFUSAL if keeps_error else errno.EPERM
     return Attempt("refused", number, has_happened=False)
