@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from tetragon_py.libbpf import Program
     from tetragon_py.loader.shared import SharedMaps
 
-__all__ = ["COMPAT_ABIS", "Guards", "SecurityPrograms", "security_function"]
+__all__ = [
+    "COMPAT_ABIS",
+    "Guards",
+    "SecurityPrograms",
+    "SecurityTarget",
+    "security_function",
+]
 
 #: ABIs of 32-bit programs.
 COMPAT_ABIS = frozenset({"i386", "arm32"})
