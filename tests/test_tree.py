@@ -37,6 +37,7 @@ LINES_MAX = 500
 #: Modules without a test file of their own, and why.
 UNTESTED_ALONE = {
     "__main__": "one call; the tests of the command line run it",
+    "compiler/entry": "values without behaviour",
     "compiler/plan": "values without behaviour",
     "compiler/target": "a protocol and values: the kernel's is loader/kernel",
     "daemon/app": "composition only: tests/e2e",

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from tetragon_py.abi import _generated as c
+from tetragon_py.compiler.capture.surface import REGISTERS
 from tetragon_py.compiler.plan import AddressRow, AutomatonRow
 
 if TYPE_CHECKING:
@@ -46,11 +47,11 @@ _TYPES = _names(
     *("SOCKADDR_UN", "CRED", "USER_NAMESPACE", "MODULE", "LOAD_INFO", "BPF_ATTR"),
     *("BPF_PROG", "BPF_MAP", "PERF_EVENT"),
 )
-_SOURCES = _names("FROM", "REGISTER", "FIELD", "DATA_LOC", "TASK", "RETURN")
+_SOURCES = _names("FROM", "REGISTER", "FIELD", "DATA_LOC", "TASK", "RETURN", "SYSCALL")
 _FORMS = _names(
     "FORM",
     *("PLAIN", "MEMORY", "USER", "KERNEL", "FD", "KIOCB", "FILENAME", "SOCKET"),
-    *("IOVEC", "IOV_ITER", "INLINE"),
+    *("IOVEC", "IOV_ITER", "INLINE", "CHILD"),
 )
 _KINDS = _names(
     "DIMENSION",
@@ -61,14 +62,14 @@ _VALUES = _names(
     "SOURCE",
     *("ARGUMENT", "RETURN", "PID", "NAMESPACE_PID", "BINARY", "FOLLOWED", "NAMESPACE"),
     *("NAMESPACES_CHANGED", "CAPABILITIES", "CAPABILITIES_CHANGED"),
-    "CAPABILITIES_GAINED",
+    *("CAPABILITIES_GAINED", "ENFORCER"),
 )
 _ARGUMENT_FLAGS = _names("ARGUMENT", "FILTERED", "AT_RETURN", "SIZE_RETURNED")
 _DIMENSION_FLAGS = _names("DIMENSION", "SIGNED", "AT_RETURN")
 _ACTIONS = _names(
     "ACTION",
     *("POST", "NO_POST", "TRACK_SOCK", "UNTRACK_SOCK", "SIGNAL", "OVERRIDE"),
-    *("NOTIFY_ENFORCER", "CLEANUP_ENFORCER", "SET"),
+    *("NOTIFY_ENFORCER", "CLEANUP_ENFORCER", "SET", "ENFORCE"),
 )
 _SCOPES = _names("RATE", "THREAD", "PROCESS", "GLOBAL")
 _BINARIES = _names("BINARY", "BEGIN", "END", "PARENT_BEGIN", "PARENT_END")
@@ -86,9 +87,12 @@ def dump_plan(plan: Plan) -> str:
 def _hook(hook: HookPlan) -> list[str]:
     point = hook.point
     abi = f" {point.abi}" if point.abi else ""
+    through = f" in {point.through}" if point.through else ""
     wants = ", wants return" if hook.wants_return else ""
+    if point.kind == "function" and hook.wants_denial:
+        wants += ", wants denial"
     labels = _Labels(hook.selectors)
-    lines = [f"{point.kind} {point.name}{abi}{wants}"]
+    lines = [f"{point.kind} {point.name}{abi}{through}{wants}"]
     lines += (f"  slot {n}: {_argument(a)}" for n, a in enumerate(hook.arguments))
     for bit, selector in enumerate(hook.selectors):
         lines.append(f"  selector {labels.names[bit]}: {_selector(selector)}")
@@ -127,7 +131,7 @@ def _flags(value: int, names: dict[int, str]) -> str:
 
 def _argument(plan: ArgumentPlan) -> str:
     words = [_TYPES[plan.type], "from", _SOURCES[plan.source]]
-    if plan.source == c.FROM_REGISTER:
+    if plan.source in {c.FROM_REGISTER, c.FROM_SYSCALL}:
         words.append(f"{plan.index}")
     if plan.source in {c.FROM_FIELD, c.FROM_DATA_LOC}:
         words.append(f"+{plan.offset}")
@@ -137,7 +141,11 @@ def _argument(plan: ArgumentPlan) -> str:
         words.append(f"as {_FORMS[plan.form]}")
     if plan.size:
         words.append(f"of {plan.size} bytes")
-    if plan.size_register:
+    if plan.size_register and plan.form == c.FORM_CHILD:
+        words.append(f"of the folder in register {plan.size_register - 1}")
+    elif plan.size_register > REGISTERS:
+        words.append(f"with size in syscall {plan.size_register - 1 - REGISTERS}")
+    elif plan.size_register:
         words.append(f"with size in register {plan.size_register - 1}")
     flags = _flags(plan.flags, _ARGUMENT_FLAGS)
     return " ".join(words) + (f" ({flags})" if flags else "")
@@ -161,6 +169,10 @@ def _selector(plan: SelectorPlan) -> str:
         parts.append(f"sock {plan.sock_slot}")
     if plan.rate_ms:
         parts.append(f"once in {plan.rate_ms} ms per {_SCOPES[plan.rate_scope]}")
+    if plan.enforcer:
+        parts.append(f"enforcer {plan.enforcer:#010x}")
+    if plan.failure_signal:
+        parts.append(f"signal {plan.failure_signal} on failure")
     if plan.label:
         parts.append(f"label {plan.label!r}")
     return f"{'; '.join(parts)}; up to {plan.last}"

@@ -23,6 +23,7 @@ __all__ = [
     "COMPAT_ABIS",
     "Guards",
     "SecurityPrograms",
+    "SecurityTarget",
     "parameter_constants",
     "security_function",
 ]

@@ -213,8 +213,9 @@ ELSEWHERE = {
         "'tcp_connect' has no argument 2",
     ),
     "action": (
-        OPENAT + "  selectors:\n  - matchActions: [{action: Sigkill}]\n",
-        "Sigkill is reported and not done in this release",
+        OPENAT + "  selectors:\n"
+        "  - matchActions: [{action: Post, kernelStackTrace: true}]\n",
+        "stack traces are not collected yet",
     ),
 }
 

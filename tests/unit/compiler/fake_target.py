@@ -171,7 +171,10 @@ X64 = {
     "dup2": 33,
     "connect": 42,
     "ptrace": 101,
+    "setuid": 105,
+    "sethostname": 170,
     "openat": 257,
+    "mkdirat": 258,
     "bpf": 321,
 }
 I386 = {"read": 3, "openat": 295, "dup": 41, "ptrace": 26, "open": 5}
@@ -212,6 +215,22 @@ class FakeTarget:
             "file_open": signature(INT, file=pointer(FILE)),
             "bpf": signature(INT, cmd=BPF_CMD, attr=pointer(VOID), size=UINT),
             "bprm_check_security": signature(INT, bprm=pointer(BPRM)),
+            "path_mkdir": signature(
+                INT, dir=pointer(PATH), dentry=pointer(DENTRY), mode=U16
+            ),
+            "path_mknod": signature(
+                INT, dir=pointer(PATH), dentry=pointer(DENTRY), mode=U16, dev=UINT
+            ),
+            "socket_connect": signature(
+                INT, sock=pointer(SOCKET), address=pointer(SOCKADDR), addrlen=INT
+            ),
+            "task_fix_setuid": signature(
+                INT, new=pointer(CRED), old=pointer(CRED), flags=INT
+            ),
+            "capable": signature(
+                INT, cred=pointer(CRED), ns=pointer(VOID), cap=INT, opts=UINT
+            ),
+            "file_permission": signature(INT, file=pointer(FILE), mask=INT),
         }
     )
     structs: dict[tuple[str, str], CType] = field(

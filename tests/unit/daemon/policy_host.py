@@ -40,6 +40,7 @@ class Generations:
         self.plans = []
         self.targets = []
         self.hits_each = 1
+        self.enforced = set()
         self.error = error
 
     def see(self, target):
@@ -51,6 +52,9 @@ class Generations:
         self.plans.append(plan)
         added = tuple(hook.point for hook in plan.hooks)
         return SimpleNamespace(generation=1, added=added, seconds=0.0123)
+
+    def enforcing(self):
+        return self.enforced
 
     def hits(self):
         return {hook.point: self.hits_each for hook in self.plans[-1].hooks}

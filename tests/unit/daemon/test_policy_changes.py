@@ -34,7 +34,8 @@ def test_a_set_is_changed(host):
 
 def test_remarks_are_logged_when_they_are_new(host):
     """Not again with every change."""
-    kill = kprobe([{"matchActions": [{"action": "Sigkill"}]}])
+    post = {"action": "Post", "kernelStackTrace": True}
+    kill = kprobe([{"matchActions": [{"action": "Sigkill"}, post]}])
     host.write("a", {"kprobes": [kill]})
     policies = host.policies()
     _, first = load(policies)
