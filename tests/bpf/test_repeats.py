@@ -47,8 +47,8 @@ def test_told_counted_and_lost_are_all_hits(sensor, generations, repeats):
     assert events(sensor) == []
     assert len(told) + lost.counts["hook"] + entry.counted == CALLS
     assert c.REPEATS_TOLD <= CALLS - entry.counted < CALLS
-    assert counted[0] == counted[3] == CALLS  # matched, signalled
-    assert (counted[1], *counted[8:]) == (
+    assert counted.matched == counted.signalled == CALLS
+    assert (counted.posted, counted.repeated, counted.lost) == (
         *(len(told), entry.counted),
         lost.counts["hook"],
     )
