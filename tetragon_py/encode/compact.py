@@ -138,7 +138,9 @@ class CompactEncoder:
         symbol, word, details = words
         parts = [(_BLUE, f"{symbol} {word:<7}"), *self._who(process)]
         parts += [(_CYAN, _detail(detail)) for detail in details]
-        return [*parts, (_RED, said)] if said else parts
+        if said:
+            parts.append((_RED, said))
+        return parts
 
     def _who(self, process: Process) -> list[_Part]:
         binary = binary_of(process.exec.image).decode("utf-8", "surrogateescape")
