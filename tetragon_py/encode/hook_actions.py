@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import signal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from tetragon_py.abi import _generated as c
@@ -58,15 +59,8 @@ def action_word(policy: PolicyTexts, match: Match) -> str:
 
     Of a policy that only monitors: the last one that would have been.
     """
-    told = policy.enforcement.get(match.selector)
-    done = match.done | (match.actions & told.monitored if told else 0)
-    listed = _listed(policy, match)
-    words = [word for word in listed if _BITS_OF_WORDS.get(word, 0) & done]
-    if words:
-        return words[-1]
-    words = _words(done) or ["POST"]
-    kills = told is not None and told.signal == signal.SIGKILL
-    return "SIGKILL" if kills and words[-1] == "SIGNAL" else words[-1]
+    known = policy.enforcement.get(match.selector)
+    return _action(known, _listed(policy, match), match)
 
 
 def return_action_word(asked: str, action: str, done: int) -> str:
@@ -106,6 +100,11 @@ def outcome(policy: PolicyTexts, match: Match) -> str:
     if not match.actions & _ENFORCING:
         return ""
     known = policy.enforcement.get(match.selector)
+    return _outcome(known, _listed(policy, match), match)
+
+
+@lru_cache(maxsize=512)
+def _outcome(known: Enforcement | None, listed: tuple[str, ...], match: Match) -> str:
     words = []
     if match.done & c.ACTION_OVERRIDE:
         words.append("DENIED")
@@ -121,8 +120,18 @@ def outcome(policy: PolicyTexts, match: Match) -> str:
     if match.error:
         words += ["FAILED", error_name(-match.error)]
     if known and _is_monitored(known, match):
-        words += ["MONITORED", action_word(policy, match)]
+        words += ["MONITORED", _action(known, listed, match)]
     return " ".join(words)
+
+
+def _action(known: Enforcement | None, listed: tuple[str, ...], match: Match) -> str:
+    done = match.done | (match.actions & known.monitored if known else 0)
+    words = [word for word in listed if _BITS_OF_WORDS.get(word, 0) & done]
+    if words:
+        return words[-1]
+    words = _words(done) or ["POST"]
+    kills = known is not None and known.signal == signal.SIGKILL
+    return "SIGKILL" if kills and words[-1] == "SIGNAL" else words[-1]
 
 
 def _listed(policy: PolicyTexts, match: Match) -> tuple[str, ...]:

@@ -25,7 +25,14 @@ from tetragon_py.abi import record
 from tetragon_py.encode.compact import CompactEncoder
 from tetragon_py.encode.hook_compact import _FORMS
 from tetragon_py.encode.timestamp import Timestamps
-from tetragon_py.events.hook import Enforcement, HookNames, HookTexts, PolicyTexts
+from tetragon_py.events.hook import (
+    Enforcement,
+    HookNames,
+    HookTexts,
+    Match,
+    PolicyTexts,
+)
+from tetragon_py.events.repeat import RepeatEvent
 
 FILE = path_argument(b"/etc/password")
 FD = number(c.ARGUMENT_INT32, 3)
@@ -249,6 +256,20 @@ def test_what_was_done_about_it(color):
 
     for shown, word in zip(lines, words, strict=True):
         assert shown.decode().endswith(f" {word}\n")
+
+
+@pytest.mark.parametrize("kind", ["kprobe", "tracepoint", "lsm"])
+def test_repeats(kind):
+    """The hook, what was done, and how often."""
+    names = HookNames()
+    names.add_hook(9, HookTexts(kind, "sched/open"))
+    encoder = CompactEncoder("node", color=False, timestamps=None)
+    process = process_of(exec_event())
+    for actions, end in ((0x11, " SIGNALLED 4900 more times"), (1, " 4900 more times")):
+        event = RepeatEvent(9, Match(5, 0, actions, actions, 0, 0), 4900, 1, 2)
+        shown = encoder.repeat_line(process, event, names).decode()
+
+        assert shown.endswith(f"open{end}\n")
 
 
 @given(
