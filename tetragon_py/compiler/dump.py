@@ -161,21 +161,25 @@ def _selector(plan: SelectorPlan) -> str:
     if plan.tells_return:
         slot = "" if plan.return_slot is None else f" {plan.return_slot}"
         parts.append(f"return{slot}")
-    if plan.signal:
-        parts.append(f"signal {plan.signal}")
-    if plan.error:
-        parts.append(f"error {plan.error}")
+    parts += _enforcement(plan)
     if plan.actions & (c.ACTION_TRACK_SOCK | c.ACTION_UNTRACK_SOCK):
         parts.append(f"sock {plan.sock_slot}")
     if plan.rate_ms:
         parts.append(f"once in {plan.rate_ms} ms per {_SCOPES[plan.rate_scope]}")
-    if plan.enforcer:
-        parts.append(f"enforcer {plan.enforcer:#010x}")
-    if plan.failure_signal:
-        parts.append(f"signal {plan.failure_signal} on failure")
     if plan.label:
         parts.append(f"label {plan.label!r}")
     return f"{'; '.join(parts)}; up to {plan.last}"
+
+
+def _enforcement(plan: SelectorPlan) -> Iterator[str]:
+    if plan.signal:
+        yield f"signal {plan.signal}"
+    if plan.error:
+        yield f"error {plan.error}"
+    if plan.enforcer:
+        yield f"enforcer {plan.enforcer:#010x}"
+    if plan.failure_signal:
+        yield f"signal {plan.failure_signal} on failure"
 
 
 def _dimension(plan: DimensionPlan) -> str:
