@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No race wins against a denial, by each way of denying; monitor mode changes nothing."""
+"""No race wins against a denial, by each way of denying; monitoring changes nothing."""
 
 from __future__ import annotations
 

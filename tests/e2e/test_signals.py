@@ -98,7 +98,7 @@ def test_what_kills_comes_after_the_call(
 
 def test_the_strongest_action_of_all_policies_is_done(tmp_path: Path) -> None:
     """One policy watches, one sends a signal, one kills: each tells what it did."""
-    wanted = {
+    wanted: dict[str, dict[str, Any]] = {
         "watches": {"action": "Post"},
         "signals": {"action": "Signal", "argSig": int(signal.SIGURG)},
         "kills": {"action": "Sigkill"},
