@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -152,27 +152,33 @@ def test_stop_takes_policies_along(tmp_path: Path) -> None:
     assert sorted(BPFFS.rglob("*")) == pins
 
 
-def test_enforcement_is_reported_only(tmp_path: Path) -> None:
-    """What the policy would kill lives; the log warns of it, in fields."""
+@pytest.mark.parametrize("mode", ["enforce", "monitor"])
+def test_event_says_what_was_done(tmp_path: Path, mode: str) -> None:
+    """The same action in both modes, as in Tetragon; what came of it differs."""
     spec = OPENS.format(prefix=tmp_path / "watched")
-    policy = write(tmp_path, "kill", spec + "    matchActions: [{action: Sigkill}]\n")
+    spec += "    matchActions: [{action: Sigkill}]\n"
+    spec += f"options: [{{name: policy-mode, value: {mode}}}]\n"
+    policy = write(tmp_path, "kill", spec)
     (tmp_path / "watched").write_text("x")
-    options = ["--tracing-policy", str(policy), "--log-format", "json"]
-    options += ["--fields", "extended"]
+    options = ("--tracing-policy", str(policy), "--fields", "extended")
     with Agent(tmp_path, *options) as agent:
         run = read(agent, tmp_path / "watched")
         assert agent.stop() == 0
-    logs = [json.loads(line) for line in agent.log().splitlines()]
-    warning = one([entry for entry in logs if entry["level"] == "warning"])
+    event = one([event for event in run.events if "process_kprobe" in event])
+    body = event["process_kprobe"]
+    hit = body["hit"]
 
-    assert (run.status, run.output) == (0, b"x")
-    # as Tetragon's monitor mode: the name of what would have been done
-    body = one(hits(run.events))
     assert body["action"] == "KPROBE_ACTION_SIGKILL"
-    assert (body["hit"]["mode"], body["hit"]["effect"]) == ("monitor", "observed")
-    assert (warning["policy"], warning["actions"]) == ("kill", ["Sigkill"])
-    assert warning["file"] == str(policy)
-    assert "monitor mode" in warning["event"]
+    assert (hit["asked"], hit["mode"]) == (["SIGKILL"], mode)
+    if mode == "enforce":
+        assert (run.status, run.output) == (-signal.SIGKILL, b"")
+        assert (hit["done"], hit["effect"]) == (["POST", "SIGNAL"], "signalled")
+        assert (hit["mechanism"], hit["signal"]) == ("signal", "SIGKILL")
+        assert event["lane"] == "verdict"
+    else:
+        assert (run.status, run.output) == (0, b"x")
+        assert (hit["done"], hit["effect"]) == (["POST"], "observed")
+        assert event["lane"] == "policy"
 
 
 # ---- bad policies ----
