@@ -47,9 +47,7 @@ _TYPES = _names(
     *("SOCKADDR_UN", "CRED", "USER_NAMESPACE", "MODULE", "LOAD_INFO", "BPF_ATTR"),
     *("BPF_PROG", "BPF_MAP", "PERF_EVENT"),
 )
-_SOURCES = _names(
-    "FROM", "REGISTER", "FIELD", "DATA_LOC", "TASK", "RETURN", "SYSCALL"
-)
+_SOURCES = _names("FROM", "REGISTER", "FIELD", "DATA_LOC", "TASK", "RETURN", "SYSCALL")
 _FORMS = _names(
     "FORM",
     *("PLAIN", "MEMORY", "USER", "KERNEL", "FD", "KIOCB", "FILENAME", "SOCKET"),
@@ -163,21 +161,21 @@ def _selector(plan: SelectorPlan) -> str:
     if plan.tells_return:
         slot = "" if plan.return_slot is None else f" {plan.return_slot}"
         parts.append(f"return{slot}")
-    if plan.signal:
-        parts.append(f"signal {plan.signal}")
-    if plan.error:
-        parts.append(f"error {plan.error}")
+    parts += (text.format(value) for text, value in _enforcing(plan) if value)
     if plan.actions & (c.ACTION_TRACK_SOCK | c.ACTION_UNTRACK_SOCK):
         parts.append(f"sock {plan.sock_slot}")
     if plan.rate_ms:
         parts.append(f"once in {plan.rate_ms} ms per {_SCOPES[plan.rate_scope]}")
-    if plan.enforcer:
-        parts.append(f"enforcer {plan.enforcer:#010x}")
-    if plan.failure_signal:
-        parts.append(f"signal {plan.failure_signal} on failure")
     if plan.label:
         parts.append(f"label {plan.label!r}")
     return f"{'; '.join(parts)}; up to {plan.last}"
+
+
+def _enforcing(plan: SelectorPlan) -> Iterator[tuple[str, int]]:
+    yield "signal {}", plan.signal
+    yield "error {}", plan.error
+    yield "enforcer {:#010x}", plan.enforcer
+    yield "signal {} on failure", plan.failure_signal
 
 
 def _dimension(plan: DimensionPlan) -> str:

@@ -95,7 +95,8 @@ def pointed(kernel, hook, number):
 
 @pytest.mark.parametrize(
     ("call", "guard"),
-    [pytest.param(*row, id=f"{row[0]}-{row[1].hook}") for row in ROWS if row[1].objects],
+    [row for row in ROWS if row[1].objects],
+    ids=lambda value: getattr(value, "hook", value),
 )
 def test_parameters_have_the_types_of_their_objects(kernel, call, guard):
     """What is read as a file is one."""

@@ -49,9 +49,7 @@ def entry(text, *, tells_return=False, monitored=False):
     )
     returned = RETURNED if tells_return else None
     point = AttachPoint("syscall", "setuid", "x64")
-    return HookEntry(
-        "p", ("spec",), point, (), (), returned, tells_return, selectors
-    )
+    return HookEntry("p", ("spec",), point, (), (), returned, tells_return, selectors)
 
 
 def shown(part):

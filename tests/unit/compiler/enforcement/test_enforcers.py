@@ -15,7 +15,7 @@ from tetragon_py.compiler.enforcement.enforcers import (
 )
 from tetragon_py.compiler.hooks import Lists
 from tetragon_py.compiler.plan import AttachPoint
-from tetragon_py.policy.diagnostic import Cause
+from tetragon_py.policy.diagnostic import Cause, Finding
 
 NOTIFY = {"action": "NotifyEnforcer", "argError": -1, "argSig": 9}
 CALL = frozenset({"fmod_ret_syscall"})
@@ -38,7 +38,7 @@ def spec(*calls, lists=()):
 def entries(*calls, lists=(), **fields):
     """The entries, and what is said."""
     policy = load(spec(*calls, lists=lists)).policy
-    found = []
+    found: list[Finding] = []
     known = Lists.of(policy.spec.lists)
     made = compile_enforcers(policy, known, target(**fields), found)
     return list(made), found
