@@ -13,6 +13,7 @@
 #include <bpf/bpf_tracing.h>
 #include "maps.bpf.h"
 #include "tables.bpf.h"
+#include "lib/parameters.bpf.h"
 #include "lib/registers.bpf.h"
 #include "lib/verdict.bpf.h"
 #include "stage/hook.bpf.h"
@@ -21,22 +22,17 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Set before load. */
 const volatile __u32 hook_number = 0;
-const volatile __u32 parameters = 0;   /* of override_fmod: the kernel refuses to read more */
 const volatile __u32 can_override = 0; /* enter_kprobe may use bpf_override_return */
 
 SEC("?fentry/security_file_open") /* another one is set before load */
-int enter_fentry(void *ctx)
+int enter_fentry(__u64 *ctx)
 {
 	__u32 generation = 0, row = find_config(hook_number, &generation);
 	struct hit *hit = row ? hit_or_loss() : 0;
-	int i;
 
 	if (!hit)
 		return 0;
-	/* Verifier: the helper leaves what the function does not have as it is */
-	for (i = 0; i < REGISTERS; i++)
-		if (bpf_get_func_arg(ctx, i, &hit->raw[i]))
-			hit->raw[i] = 0;
+	read_parameters(ctx, hit->raw);
 	hook_run(hit, hook_number, row, generation);
 	return 0;
 }
@@ -92,19 +88,7 @@ long override_fmod(__u64 *ctx)
 	if (!hit)
 		return 0;
 	hit->mechanism = MECHANISM_FMOD_RET;
-	/* Verifier: each is a load of its own, which goes away if there is no such parameter */
-	if (parameters > 0)
-		hit->raw[0] = ctx[0];
-	if (parameters > 1)
-		hit->raw[1] = ctx[1];
-	if (parameters > 2)
-		hit->raw[2] = ctx[2];
-	if (parameters > 3)
-		hit->raw[3] = ctx[3];
-	if (parameters > 4)
-		hit->raw[4] = ctx[4];
-	if (parameters > 5)
-		hit->raw[5] = ctx[5];
+	read_parameters(ctx, hit->raw);
 	hook_run(hit, hook_number, row, generation);
 	return as_verdict(hit->verdict);
 }

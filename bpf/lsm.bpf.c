@@ -18,6 +18,7 @@
 #include <bpf/bpf_tracing.h>
 #include "maps.bpf.h"
 #include "tables.bpf.h"
+#include "lib/parameters.bpf.h"
 #include "lib/registers.bpf.h"
 #include "lib/verdict.bpf.h"
 #include "stage/hook.bpf.h"
@@ -28,7 +29,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Set before load. */
 const volatile __u32 hook_number = 0;
-const volatile __u32 parameters = 0; /* of the hook: the kernel refuses to read more */
 const volatile __u32 can_forbid_preemption = 0;
 
 extern void bpf_preempt_disable(void) __ksym __weak;
@@ -48,19 +48,7 @@ static __always_inline struct hit *take_hit(__u64 *ctx, __u32 mechanism)
 	}
 	hit->owner = task;
 	hit->mechanism = mechanism;
-	/* Verifier: each is a load of its own, which goes away if there is no such parameter */
-	if (parameters > 0)
-		hit->raw[0] = ctx[0];
-	if (parameters > 1)
-		hit->raw[1] = ctx[1];
-	if (parameters > 2)
-		hit->raw[2] = ctx[2];
-	if (parameters > 3)
-		hit->raw[3] = ctx[3];
-	if (parameters > 4)
-		hit->raw[4] = ctx[4];
-	if (parameters > 5)
-		hit->raw[5] = ctx[5];
+	read_parameters(ctx, hit->raw);
 	return hit;
 }
 

@@ -43,6 +43,7 @@ UNTESTED_ALONE = {
     "daemon/app": "composition only: tests/e2e",
     "events/agent": "values without behaviour",
     "events/process": "values without behaviour",
+    "events/repeat": "values without behaviour",
     "libbpf/_abi": "`make abi` is a no-op: below, and tests/unit/abi/test_generated.py",
     "libbpf/_attempt": "what the probes stand on: tests/*/libbpf/test_features.py",
     "libbpf/_build": "it has built what all tests use",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tetragon_py.events.agent import LossEvent
     from tetragon_py.events.hook import HookEvent
     from tetragon_py.events.process import ExecEvent, ExitEvent, Process, ProcessKey
+    from tetragon_py.events.repeat import RepeatEvent
     from tetragon_py.export.line_sink import LineSink
 
 __all__ = ["Encoder", "Output", "Pipeline"]
@@ -41,6 +42,11 @@ class Encoder(Protocol):
         self, process: Process, event: HookEvent, names: HookNames, /
     ) -> list[bytes]:
         """Policies wanted a hit: one line for each of them."""
+
+    def repeat_line(
+        self, process: Process, event: RepeatEvent, names: HookNames, /
+    ) -> bytes:
+        """Hits were counted and not told one by one."""
 
     def loss_line(self, event: LossEvent) -> bytes:
         """Records were lost."""
@@ -142,7 +148,7 @@ class Pipeline:
                     counts[kind] -= 1
                 self.failed_count += 1
                 self._on_error(error)
-        self.flush(spare=lane != c.LANE_LIFECYCLE)
+        self.flush(spare=lane == c.LANE_POLICY)
 
     def seed(self, images: Iterable[ExecEvent]) -> int:
         """Enter and tell the processes that lived before the agent; how many."""
@@ -160,6 +166,14 @@ class Pipeline:
         for output in self.outputs:
             output.lines.append(output.encoder.loss_line(event))
             output.flush(keep=True)
+
+    def tell_repeats(self, events: Iterable[tuple[Process, RepeatEvent]]) -> None:
+        """Write what was counted of each process, at once."""
+        for process, event in events:
+            for output in self.outputs:
+                line = output.encoder.repeat_line(process, event, self.names)
+                output.lines.append(line)
+        self.flush()
 
     def flush(self, *, spare: bool = False) -> None:
         """Hand all lines to the sinks."""

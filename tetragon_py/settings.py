@@ -217,7 +217,7 @@ class Settings(BaseSettings):
         ge=0.05,
         le=60,
         allow_inf_nan=False,
-        description="Seconds between two looks for lost events.",
+        description="Seconds between two looks for lost and repeated events.",
     )
     procfs: _FilePath = Field(
         Path("/proc"), description="Where the host's procfs is mounted."

@@ -8,11 +8,12 @@
 #include "policy.h"
 
 enum loss_cause {
-	LOSS_RING_FULL = 0,  /* no room in the ring buffer */
-	LOSS_TABLE_FULL = 1, /* no room in the process table: no exit will be told */
-	LOSS_NO_SCRATCH = 2, /* no buffer to build the record in */
-	LOSS_NOT_RUN = 3,    /* the hook was hit, its program not run (recursion_misses) */
-	LOSS_CAUSE_COUNT = 4,
+	LOSS_RING_FULL = 0,	/* no room in the ring buffer */
+	LOSS_TABLE_FULL = 1,	/* no room in the process table: no exit will be told */
+	LOSS_NO_SCRATCH = 2,	/* no buffer to build the record in */
+	LOSS_NOT_RUN = 3,	/* the hook was hit, its program not run (recursion_misses) */
+	LOSS_VERDICTS_FULL = 4, /* no room in the ring buffer of verdicts */
+	LOSS_CAUSE_COUNT = 5,
 };
 
 /*

@@ -55,7 +55,8 @@ static __always_inline long post_record(void *ring, struct event_header *header,
 	header->size = size;
 	error = bpf_ringbuf_output(ring, header, size, 0);
 	if (error)
-		count_loss(LOSS_RING_FULL, header->type, tgid);
+		count_loss(header->lane == LANE_VERDICT ? LOSS_VERDICTS_FULL : LOSS_RING_FULL,
+			   header->type, tgid);
 	return error;
 }
 

@@ -116,9 +116,9 @@ def seek(fd: int, offset: int = 7, whence: int = 1) -> None:
     LIBC.syscall(8, fd, ctypes.c_longlong(offset), whence)
 
 
-def events(sensor: LifecycleSensor) -> list[HookEvent]:
-    """What is in the policy ring now."""
-    ring, found = sensor.rings[c.LANE_POLICY], []
+def events(sensor: LifecycleSensor, lane: int = c.LANE_POLICY) -> list[HookEvent]:
+    """What is in the ring of a lane now."""
+    ring, found = sensor.rings[lane], []
     end = ring.produced
     while (batch := ring.peek()) is not None:
         data = bytes(batch.data)

@@ -8,6 +8,8 @@ import errno
 import pytest
 
 from tetragon_py.errors import KernelError
+from tetragon_py.libbpf import maps as maps_module
+from tetragon_py.libbpf._libbpf import lib
 from tetragon_py.libbpf.maps import NOEXIST, possible_cpus
 
 
@@ -55,6 +57,30 @@ def test_noexist_keeps_what_is_there(maps):
 
     assert raised.value.errno == errno.EEXIST
     assert numbers.lookup(u32(5)) == u64(1)
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_take(maps, monkeypatch, is_old):
+    """The value comes back, and the entry is gone; also where it takes two steps."""
+    if is_old:
+
+        class Old:
+            """libbpf on a kernel before 5.14."""
+
+            @staticmethod
+            def bpf_map_lookup_and_delete_elem(*_):
+                return -524  # ENOTSUPP
+
+            def __getattr__(self, name):
+                return getattr(lib, name)
+
+        monkeypatch.setattr(maps_module, "lib", Old())
+    numbers = maps["numbers"]
+    numbers.update(u32(5), u64(55))
+
+    assert numbers.take(u32(5)) == u64(55)
+    assert numbers.lookup(u32(5)) is None
+    assert numbers.take(u32(5)) is None
 
 
 @pytest.mark.parametrize("count", [0, 1, 4095, 4096, 4097, 10_000])

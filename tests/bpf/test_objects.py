@@ -54,7 +54,11 @@ def opened(name: str) -> Iterator[BpfObject]:
     """An object with all programs that this kernel can have, not loaded yet."""
     with contextlib.ExitStack() as undo, SharedMaps(LIMITS) as shared:
         bpf_object = shared.open(name, undo)
-        if name in {"function", "lsm", "tracepoint"}:
+        if name == "tracepoint":
+            bpf_object.set_constant("parameters", 1)
+        if name in {"function", "lsm"}:
+            has_func_arg = probe("get_func_arg").available
+            bpf_object.set_constant("has_func_arg", has_func_arg)
             bpf_object.set_constant("parameters", 1)
         for program in bpf_object.programs.values():
             if not program.autoload:

@@ -101,14 +101,13 @@ RACES = (
 ALONE = frozenset(("fork", "vfork", "clone", "clone3", "mmap"))
 #: What fails without a policy, on purpose, after the kernel has asked its LSM hooks.
 _FAILING = {
-    "init_module": errno.ENOEXEC,  # the image is six letters
+    "init_module": errno.ENOEXEC,  # the image is zeros
     "finit_module": errno.ENOEXEC,
     "delete_module": errno.ENOENT,
     "kexec_load": errno.EINVAL,  # flags that are none
     "swapon": errno.EINVAL,  # a file without a swap header
     "reboot": errno.EINVAL,  # wrong magic numbers
     "acct": errno.EACCES,  # a device
-    "quotactl": errno.ENOTBLK,  # not a device
 }
 #: Calls that only x86 has.
 _X86_ONLY = frozenset(

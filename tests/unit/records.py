@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from typing import TYPE_CHECKING, Any
 
 from tetragon_py.abi import _generated as c
@@ -189,6 +190,16 @@ def hook_record(
         *header(size, c.EVENT_HOOK, c.LANE_POLICY), *process, *others
     )
     return head + body
+
+
+def repeat_record(
+    tgid: int = 42, policy: int = 5, **changes: int
+) -> tuple[bytes, bytes]:
+    """Key and value of the map "repeats"."""
+    numbers = dict.fromkeys(c.REPEAT_FIELDS, 0) | {"start_boottime_ns": 5_000}
+    assert changes.keys() <= numbers.keys(), changes
+    key = struct.pack(c.REPEAT_KEY_FORMAT, tgid, policy)
+    return key, struct.pack(c.REPEAT_FORMAT, *(numbers | changes).values())
 
 
 def path_argument(

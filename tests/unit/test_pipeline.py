@@ -35,8 +35,9 @@ from tetragon_py.encode.timestamp import Timestamps
 from tetragon_py.enrich.process_cache import ProcessCache
 from tetragon_py.errors import DecodeError
 from tetragon_py.events.agent import LossEvent
-from tetragon_py.events.hook import HookNames, HookTexts, PolicyTexts
+from tetragon_py.events.hook import HookNames, HookTexts, Match, PolicyTexts
 from tetragon_py.events.process import Credentials, ProcessKey
+from tetragon_py.events.repeat import RepeatEvent
 from tetragon_py.pipeline import Output, Pipeline
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "events"
@@ -78,6 +79,9 @@ class Words:
 
     def hook_lines(self, process, event, names):
         return [b"hook %d\n" % process.key.tgid for _ in event.matches]
+
+    def repeat_line(self, process, event, names):
+        return b"repeat %d of %d\n" % (event.hits, process.key.tgid)
 
     def loss_line(self, event):
         return b"loss %d\n" % event.total
@@ -130,12 +134,15 @@ def test_forks_alone_write_nothing():
     assert bench.pipeline.cache.find(CHILD) is not None
 
 
-def test_other_lanes_may_be_spared():
-    """Lines of the lifecycle lane are kept longest."""
+@pytest.mark.parametrize(
+    ("lane", "spare"), [(c.LANE_LIFECYCLE, 0), (c.LANE_VERDICT, 0), (c.LANE_POLICY, 1)]
+)
+def test_what_policies_only_observe_may_be_spared(lane, spare):
+    """Lines of the other lanes are kept longer."""
     bench = Bench(Words())
-    bench.run(KINDS["exec"], lane=c.LANE_POLICY)
+    bench.run(KINDS["exec"], lane=lane)
 
-    assert bench.sinks[0].writes == [(b"exec 42\n", 1, True)]
+    assert bench.sinks[0].writes == [(b"exec 42\n", 1, bool(spare))]
 
 
 def test_events_are_counted_by_type():
@@ -323,6 +330,18 @@ def test_loss_is_told_at_once():
 
     assert [b"loss 3\n"] == bench.sinks[0].lines == bench.sinks[1].lines
     assert [b"loss 3\n"] == bench.sinks[0].kept == bench.sinks[1].kept
+
+
+def test_repeats_are_told_in_one_write():
+    """Of all processes, to each output; they are not spared."""
+    bench = Bench(Words(), Words())
+    process = bench.pipeline.cache.exec(exec_event())
+    match = Match(5, 0, c.ACTION_SIGNAL, c.ACTION_SIGNAL, 0, 0)
+    event = RepeatEvent(9, match, 7, 0, 0)
+    bench.pipeline.tell_repeats([(process, event), (process, event._replace(hits=8))])
+
+    for sink in bench.sinks:
+        assert sink.writes == [(b"repeat 7 of 42\nrepeat 8 of 42\n", 2, False)]
 
 
 def test_only_losses_are_kept_longest():

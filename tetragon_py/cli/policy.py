@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, TextIO
 import click
 import structlog
 
+from tetragon_py.cli.policy_library import library
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import TypeAlias
@@ -66,7 +68,10 @@ _KIB = 1 << 10
 
 @click.group("policy")
 def policy() -> None:
-    """Check and compile policies (TracingPolicy)."""
+    """Check and compile policies (TracingPolicy); a library of ready ones."""
+
+
+policy.add_command(library)
 
 
 @policy.command("check", epilog=_CHECK_EPILOG)

@@ -161,7 +161,7 @@ def _selector(plan: SelectorPlan) -> str:
     if plan.tells_return:
         slot = "" if plan.return_slot is None else f" {plan.return_slot}"
         parts.append(f"return{slot}")
-    parts += (text.format(value) for text, value in _enforcing(plan) if value)
+    parts += _enforcement(plan)
     if plan.actions & (c.ACTION_TRACK_SOCK | c.ACTION_UNTRACK_SOCK):
         parts.append(f"sock {plan.sock_slot}")
     if plan.rate_ms:
@@ -171,11 +171,15 @@ def _selector(plan: SelectorPlan) -> str:
     return f"{'; '.join(parts)}; up to {plan.last}"
 
 
-def _enforcing(plan: SelectorPlan) -> Iterator[tuple[str, int]]:
-    yield "signal {}", plan.signal
-    yield "error {}", plan.error
-    yield "enforcer {:#010x}", plan.enforcer
-    yield "signal {} on failure", plan.failure_signal
+def _enforcement(plan: SelectorPlan) -> Iterator[str]:
+    if plan.signal:
+        yield f"signal {plan.signal}"
+    if plan.error:
+        yield f"error {plan.error}"
+    if plan.enforcer:
+        yield f"enforcer {plan.enforcer:#010x}"
+    if plan.failure_signal:
+        yield f"signal {plan.failure_signal} on failure"
 
 
 def _dimension(plan: DimensionPlan) -> str:

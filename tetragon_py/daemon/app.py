@@ -19,6 +19,7 @@ from tetragon_py.daemon.drain import Drain
 from tetragon_py.daemon.logs import configure_logging
 from tetragon_py.daemon.loss_watch import LossWatch
 from tetragon_py.daemon.policies import PolicySet
+from tetragon_py.daemon.repeat_watch import RepeatWatch
 from tetragon_py.daemon.scan import scan_processes
 from tetragon_py.encode.compact import CompactEncoder
 from tetragon_py.encode.jsonl import JsonEncoder, JsonOptions
@@ -33,6 +34,7 @@ from tetragon_py.export.file import open_file
 from tetragon_py.export.stdout import open_stdout
 from tetragon_py.loader.lifecycle import LifecycleSensor, SensorLimits
 from tetragon_py.loader.losses import TYPE_NAMES
+from tetragon_py.loader.repeats import RepeatTable
 from tetragon_py.pipeline import Output, Pipeline
 
 if TYPE_CHECKING:
@@ -80,9 +82,11 @@ def run_agent(settings: Settings, *, stdout_events: bool) -> int:
         stack.callback(policies.close)
         policies.read()
         losses = LossWatch(sensor, pipeline)
+        repeats = RepeatWatch(RepeatTable(sensor.shared.maps["repeats"]), pipeline)
 
         def tick() -> None:
             timestamps.wall_offset_ns = clock.refresh()
+            repeats.check()
             losses.check()
 
         drain = Drain(sensor.rings, pipeline, tick, settings.loss_interval)
@@ -103,6 +107,7 @@ def run_agent(settings: Settings, *, stdout_events: bool) -> int:
         policies.close()
         sensor.detach()
         drain.drain()
+        repeats.check(is_last=True)
         losses.check()
         _flush(outputs)
         lost = losses.total + _close_outputs(outputs)

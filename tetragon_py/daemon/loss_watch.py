@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["LossWatch"]
 
 log = structlog.get_logger("losses")
-#: Lane -> the kinds of its records.
-_LANES = {"lifecycle": ("fork", "exec", "exit"), "policy": ("hook",)}
 #: Sources that one event names.
 _SOURCES_SHOWN = 10
 
@@ -61,14 +59,8 @@ class LossWatch:
                 LossSource(tgid, count, self._pipeline.cache.find_tgid(tgid))
                 for tgid, count in ranked[:_SOURCES_SHOWN]
             ]
-            for lane, kinds in _LANES.items():
-                counts = {k: n for k, n in losses.counts.items() if k in kinds}
-                if counts:
-                    events.append(
-                        LossEvent(
-                            lane, losses.cause, counts, self._since_ns, now, sources
-                        )
-                    )
+            place = (losses.lane, losses.cause, losses.counts)
+            events.append(LossEvent(*place, self._since_ns, now, sources))
         return events
 
     def _user_space(self, now: int) -> list[LossEvent]:

@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import signal
+from collections import defaultdict
 from typing import TYPE_CHECKING, Literal
 
-from tetragon_py.events.hook import HookNames, HookTexts, PolicyTexts
+from tetragon_py.abi import _generated as c
+from tetragon_py.compiler.selectors.actions import ENFORCING_BITS
+from tetragon_py.events.hook import Enforcement, HookNames, HookTexts, PolicyTexts
 from tetragon_py.loader.hooks import syscall_symbol
+from tetragon_py.policy.model.actions import ActionKind
 from tetragon_py.policy.model.hooks import (
     KprobeHook,
     ReturningHook,
     TracepointHook,
 )
+from tetragon_py.policy.model.policy import Enforcer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,10 +35,13 @@ __all__ = ["PolicyNames", "entry_path"]
 _KINDS: dict[str, Literal["kprobe", "tracepoint", "lsm"]] = {
     "function": "kprobe",
     "syscall": "kprobe",
+    "guard": "kprobe",
+    "call": "kprobe",
     "tracepoint": "tracepoint",
     "raw_tracepoint": "tracepoint",
     "lsm": "lsm",
 }
+_ENFORCING = ENFORCING_BITS | c.ACTION_CLEANUP_ENFORCER
 
 
 class PolicyNames:
@@ -41,6 +50,8 @@ class PolicyNames:
     def __init__(self, names: HookNames) -> None:
         self._names = names
         self._policies: dict[str, Policy] = {}
+        self._grouped: HookPlan | None = None
+        self._groups: dict[tuple[str, str], list[SelectorPlan]] = {}
 
     def set_policies(self, policies: Iterable[LoadedPolicy]) -> None:
         """The policies that the next hooks belong to."""
@@ -53,7 +64,23 @@ class PolicyNames:
         policy = self._policies[selector.policy]
         entry = _find_entry(policy, selector.hook_entry)
         self._names.add_hook(hook, _hook_texts(plan.point, entry))
-        self._names.add_match(hook, match, _policy_texts(policy, entry, selector))
+        texts = (
+            _enforcer_texts(policy)
+            if isinstance(entry, Enforcer)
+            else _policy_texts(policy, entry, self._selectors_like(selector, plan))
+        )
+        self._names.add_match(hook, match, texts)
+
+    def _selectors_like(
+        self, selector: SelectorPlan, plan: HookPlan
+    ) -> Sequence[SelectorPlan]:
+        """Those of the same policy and entry; grouped once for all of a hook."""
+        if self._grouped is not plan:
+            self._grouped = plan
+            self._groups = defaultdict(list)
+            for one in plan.selectors:
+                self._groups[one.policy, one.hook_entry].append(one)
+        return self._groups[selector.policy, selector.hook_entry]
 
 
 def entry_path(text: str) -> Path:
@@ -62,20 +89,23 @@ def entry_path(text: str) -> Path:
     return ("spec", section, int(index))
 
 
-def _hook_texts(point: AttachPoint, entry: Hook) -> HookTexts:
-    name = syscall_symbol(point) if point.kind == "syscall" else point.name
+def _hook_texts(point: AttachPoint, entry: Hook | Enforcer) -> HookTexts:
+    name = syscall_symbol(point) if point.abi else point.name
     if point.kind == "raw_tracepoint" and isinstance(entry, TracepointHook):
         name = f"{entry.subsystem}/{name}"  # which the kernel does not ask for
     return HookTexts(_KINDS[point.kind], name)
 
 
-def _find_entry(policy: Policy, path: str) -> Hook:
+def _find_entry(policy: Policy, path: str) -> Hook | Enforcer:
     _, section, index = entry_path(path)
-    hook: Hook = getattr(policy.spec, str(section))[int(index)]
-    return hook
+    entry: Hook | Enforcer = getattr(policy.spec, str(section))[int(index)]
+    return entry
 
 
-def _policy_texts(policy: Policy, entry: Hook, selector: SelectorPlan) -> PolicyTexts:
+def _policy_texts(
+    policy: Policy, entry: Hook, selectors: Sequence[SelectorPlan]
+) -> PolicyTexts:
+    selector = selectors[0]
     data = entry.data if isinstance(entry, ReturningHook) else ()
     return_action = ""
     if isinstance(entry, KprobeHook) and entry.return_arg_action is not None:
@@ -92,7 +122,38 @@ def _policy_texts(policy: Policy, entry: Hook, selector: SelectorPlan) -> Policy
             for one in entry.selectors
         ),
         return_action=return_action,
+        enforcement={
+            one.number: Enforcement(
+                one.monitored, abs(one.error), one.signal or one.failure_signal
+            )
+            for one in selectors
+            if one.actions & _ENFORCING
+        },
     )
+
+
+def _enforcer_texts(policy: Policy) -> PolicyTexts:
+    """Of what NotifyEnforcer has left for a thread: the record does not say which."""
+    notes = [
+        action
+        for _, _, hook in policy.hooks()
+        for selector in hook.selectors
+        for action in (*selector.match_actions, *selector.match_return_actions)
+        if action.action is ActionKind.NOTIFY_ENFORCER
+    ]
+    signals = {note.arg_sig for note in notes if note.arg_sig}
+    errors = {-note.errno for note in notes if note.errno}
+    words = ["SIGKILL" if number == signal.SIGKILL else "SIGNAL" for number in signals]
+    return PolicyTexts(
+        policy.name,
+        actions=((*words, "OVERRIDE"),),
+        enforcement={0: Enforcement(0, _only(errors), _only(signals))},
+    )
+
+
+def _only(numbers: set[int]) -> int:
+    """The number if there is just one, else 0."""
+    return next(iter(numbers)) if len(numbers) == 1 else 0
 
 
 def _arguments(

@@ -64,6 +64,10 @@ _FILES: Final = {
 }
 
 
+#: Types of a policy that are shown as text.
+_TEXTS: Final = frozenset(("string", "filename"))
+
+
 class ArgumentForm(NamedTuple):
     """How arguments of one head are shown."""
 
@@ -104,8 +108,17 @@ class ArgumentJson:
             },
         }
 
-    def form(self, head: int, label: str | None) -> ArgumentForm | None:
-        """How an argument is shown; None: it is not."""
+    def form(
+        self, head: int, label: str | None, declared: str = ""
+    ) -> ArgumentForm | None:
+        """How an argument is shown; None: it is not.
+
+        Args:
+            head: Of the argument.
+            label: What the policy calls it.
+            declared: Its type as the policy spells it. Where a text was asked for, the
+                kernel side may have taken the file that it names.
+        """
         kind = head >> 8 & 0xFF
         is_cut = bool(head >> 16 & c.ARGUMENT_CUT)
         more = b',"label":' + constant(label) if label else b""
@@ -121,6 +134,8 @@ class ArgumentJson:
             writer: _Writer = partial(_buffer, is_cut=is_cut)
         elif kind == c.ARGUMENT_CONST_BUF:
             writer = partial(_words, more)
+        elif kind in _FILES and declared in _TEXTS:
+            writer = _path_text
         else:
             writer = self._writers[kind]
         return ArgumentForm(b"{%%b%b}" % more, True, writer)
@@ -177,6 +192,10 @@ def _bpf_command(value: int) -> bytes:
 
 def _string(value: bytes) -> bytes:
     return b'"string_arg":' + json_string(value)
+
+
+def _path_text(value: PathValue) -> bytes:
+    return _string(shown_path(value))
 
 
 def _buffer(value: BufferValue, *, is_cut: bool) -> bytes:

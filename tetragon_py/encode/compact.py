@@ -13,14 +13,20 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from tetragon_py.encode.arguments import binary_of, join_arguments
-from tetragon_py.encode.hook_compact import hook_words
+from tetragon_py.encode.hook_actions import outcome
+from tetragon_py.encode.hook_compact import hook_words, shown_values
 from tetragon_py.encode.names import signal_name
 
 if TYPE_CHECKING:
+    from tetragon_py.encode.hook_compact import HookWords
     from tetragon_py.encode.timestamp import Timestamps
     from tetragon_py.events.agent import LossEvent
     from tetragon_py.events.hook import HookEvent, HookNames
     from tetragon_py.events.process import ExitEvent, Process
+    from tetragon_py.events.repeat import RepeatEvent
+
+    #: Color and text.
+    _Part = tuple[str, str]
 
 __all__ = ["CompactEncoder"]
 
@@ -106,11 +112,20 @@ class CompactEncoder:
         lines = []
         for match in event.matches:
             policy = names.match(event.hook, match.policy)
-            symbol, word, details = hook_words(event, hook, policy)
-            parts = [(_BLUE, f"{symbol} {word:<7}"), *self._who(process)]
-            parts += [(_CYAN, _detail(detail)) for detail in details]
+            words = hook_words(hook, shown_values(event, policy))
+            parts = self._hit(process, words, outcome(policy, match))
             lines.append(self._line(parts, process, event.boottime_ns))
         return lines
+
+    def repeat_line(
+        self, process: Process, event: RepeatEvent, names: HookNames
+    ) -> bytes:
+        """Return the line of hits that were only counted."""
+        policy = names.match(event.hook, event.match.policy)
+        words = hook_words(names.hook(event.hook), [])
+        said = f"{outcome(policy, event.match)} {event.hits} more times".lstrip()
+        parts = self._hit(process, words, said)
+        return self._line(parts, process, event.until_boottime_ns)
 
     def loss_line(self, event: LossEvent) -> bytes:
         """Return the line that tells what was lost."""
@@ -119,13 +134,21 @@ class CompactEncoder:
         parts = [(_RED, "⚠ lost   "), (_GREEN, self._node), (_RED, text)]
         return self._line(parts, None, event.until_boottime_ns)
 
-    def _who(self, process: Process) -> list[tuple[str, str]]:
+    def _hit(self, process: Process, words: HookWords, said: str) -> list[_Part]:
+        symbol, word, details = words
+        parts = [(_BLUE, f"{symbol} {word:<7}"), *self._who(process)]
+        parts += [(_CYAN, _detail(detail)) for detail in details]
+        if said:
+            parts.append((_RED, said))
+        return parts
+
+    def _who(self, process: Process) -> list[_Part]:
         binary = binary_of(process.exec.image).decode("utf-8", "surrogateescape")
         # No path looks like the stand-in: they start with "/" or "./".
         shown = _shown(binary) if binary else f"<unknown:{process.key.tgid}>"
         return [(_GREEN, self._node), (_MAGENTA, shown)]
 
-    def _process(self, process: Process) -> list[tuple[str, str]]:
+    def _process(self, process: Process) -> list[_Part]:
         parts = self._who(process)
         arguments = join_arguments(process.exec.arguments, "surrogateescape")
         if arguments:
@@ -133,7 +156,7 @@ class CompactEncoder:
         return parts
 
     def _line(
-        self, parts: list[tuple[str, str]], process: Process | None, boottime_ns: int
+        self, parts: list[_Part], process: Process | None, boottime_ns: int
     ) -> bytes:
         if self._color:
             text = " ".join(f"\x1b[{code}m{value}\x1b[0m" for code, value in parts)

@@ -35,14 +35,13 @@ if TYPE_CHECKING:
 
     from tetragon_py.events.hook import HookEvent, HookTexts, PolicyTexts, Value
 
-__all__ = ["hook_words"]
+__all__ = ["HookWords", "hook_words", "shown_values"]
 
 _Details: TypeAlias = list[str | bytes]
 #: Symbol, word, details.
-_Words: TypeAlias = tuple[str, str, _Details]
-#: The arguments that the policy lists, in its order.
+HookWords: TypeAlias = tuple[str, str, _Details]
 _Values: TypeAlias = "list[Value]"
-_Form: TypeAlias = "Callable[[_Values], _Words | None]"
+_Form: TypeAlias = "Callable[[_Values], HookWords | None]"
 
 #: What architectures put before the name of a system call.
 _SYSCALL: Final = re.compile(r"__(?:x64|ia32|arm64|arm64_compat)_sys_|sys_")
@@ -51,13 +50,12 @@ _U64: Final = (1 << 64) - 1
 _PROTECTIONS: Final = ((1, "r"), (2, "w"), (4, "x"))
 
 
-def hook_words(event: HookEvent, hook: HookTexts, policy: PolicyTexts) -> _Words:
+def hook_words(hook: HookTexts, values: _Values) -> HookWords:
     """What a line shows before and after the node and the binary."""
     function = hook.function_name
     name = function.encode("utf-8", "replace")
     if hook.kind == "lsm":
         return "🔒", "LSM", [name]
-    values = _shown(event, policy)
     if hook.kind == "tracepoint":
         if name == b"raw_syscalls/sys_enter":
             return "☎ ", "syscall", _system_call(values)
@@ -68,7 +66,8 @@ def hook_words(event: HookEvent, hook: HookTexts, policy: PolicyTexts) -> _Words
     return words or ("❓", "syscall", [name])
 
 
-def _shown(event: HookEvent, policy: PolicyTexts) -> _Values:
+def shown_values(event: HookEvent, policy: PolicyTexts) -> _Values:
+    """The arguments that the policy lists, in its order."""
     if policy.args is None:
         return list(event.values)
     by_slot = {
@@ -132,7 +131,7 @@ def _system_call(values: _Values) -> _Details:
 
 
 def _word(symbol: str, word: str, details: Callable[[_Values], _Details]) -> _Form:
-    def form(values: _Values) -> _Words:
+    def form(values: _Values) -> HookWords:
         return symbol, word, details(values)
 
     return form
@@ -146,13 +145,13 @@ def _path_and_size(values: _Values) -> _Details:
     return _texts(values) + _last_as("{} bytes", values)
 
 
-def _file_permission(values: _Values) -> _Words | None:
+def _file_permission(values: _Values) -> HookWords | None:
     form = {_MAY_WRITE: ("📝", "write"), _MAY_READ: ("📚", "read")}
     found = form.get(_last(values) or 0)
     return (*found, _texts(values)) if found else None
 
 
-def _mmap(values: _Values) -> _Words:
+def _mmap(values: _Values) -> HookWords:
     # File, protection, and perhaps how it is mapped.
     numbers = [value for value in values if isinstance(value, int)]
     bits = numbers[0] if numbers else 0
@@ -160,13 +159,13 @@ def _mmap(values: _Values) -> _Words:
     return "📝", f"mmap-{letters}" if letters else "mmap", _texts(values)
 
 
-def _setns(values: _Values) -> _Words:
+def _setns(values: _Values) -> HookWords:
     kind = _last(values)
     name = [] if kind is None else [name_of(kind, NAMESPACE_TYPES)]
     return "🔧", "setns", [*name]
 
 
-def _bpf_program(values: _Values) -> _Words | None:
+def _bpf_program(values: _Values) -> HookWords | None:
     for value in values:
         if isinstance(value, BpfValue):
             kind = name_of(value.type, PROGRAM_TYPES)
@@ -175,7 +174,7 @@ def _bpf_program(values: _Values) -> _Words | None:
     return None
 
 
-def _bpf_map(values: _Values) -> _Words | None:
+def _bpf_map(values: _Values) -> HookWords | None:
     for value in values:
         if isinstance(value, BpfValue):
             kind = name_of(value.type, MAP_TYPES)
@@ -185,7 +184,7 @@ def _bpf_map(values: _Values) -> _Words | None:
     return None
 
 
-def _perf_event(values: _Values) -> _Words | None:
+def _perf_event(values: _Values) -> HookWords | None:
     for value in values:
         if isinstance(value, PerfEventValue):
             kind = name_of(value.type, PERF_TYPES)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Match,
         PolicyTexts,
     )
+    from tetragon_py.events.repeat import RepeatEvent
 
 __all__ = [
     "ANCESTORS",
@@ -89,10 +90,45 @@ class FormMaker:
             hook: Texts of the event's hook.
             policy: Texts of the match's policy.
         """
-        line = _Line(event, self._arguments)
-        listed = policy.actions[match.selector : match.selector + 1]
-        actions = listed[0] if listed else ()
-        action = action_word(actions, match.done)
+        line = _Line(event.heads, event.flags, self._arguments)
+        self._body(line, match, hook, policy)
+        if self._options.extended:
+            if event.flags & c.HOOK_RETURNED:
+                line.value(b',"entry_time":"%b"', ENTRY)
+            if event.flags & c.HOOK_ARGUMENTS_CUT:
+                line.add(b',"truncated":true')
+            line.add(b"}")
+        self._envelope(line)
+        if self._options.extended:
+            line.value(b',"cpu":%d', CPU)
+            line.value(b',"sequence":"%d"', SEQUENCE)
+            line.value(b',"lane":"%b"', LANE)
+        line.add(b"}\n")
+        return line.form()
+
+    def make_repeat(
+        self, event: RepeatEvent, hook: HookTexts, policy: PolicyTexts
+    ) -> HookForm:
+        """The form of one event for many hits: no arguments, but their number.
+
+        ENTRY is where they begin.
+        """
+        line = _Line((), 0, self._arguments)
+        self._body(line, event.match, hook, policy)
+        if self._options.extended:
+            line.value(b',"since":"%b"}', ENTRY)
+        self._envelope(line)
+        line.add(b',"aggregation_info":{"count":"%d"}' % event.hits)
+        if self._options.extended:
+            line.value(b',"lane":"%b"', LANE)
+        line.add(b"}\n")
+        return line.form()
+
+    def _body(
+        self, line: _Line, match: Match, hook: HookTexts, policy: PolicyTexts
+    ) -> None:
+        """The event itself; of "hit", which is the last in it, the end is missing."""
+        action = action_word(policy, match)
         line.add(b'{"process_%b":{"process":%%b%%d%%b' % hook.kind.encode())
         if hook.kind == "kprobe":
             _kprobe(line, hook.function_name, policy, action, match.done)
@@ -105,20 +141,11 @@ class FormMaker:
         if hook.kind == "kprobe":
             line.arguments("data", policy.data)
         if self._options.extended:
-            line.add(b',"hit":%b' % constant(enforcement(actions, match))[:-1])
-            if event.flags & c.HOOK_RETURNED:
-                line.value(b',"entry_time":"%b"', ENTRY)
-            if event.flags & c.HOOK_ARGUMENTS_CUT:
-                line.add(b',"truncated":true')
-            line.add(b"}")
+            line.add(b',"hit":%b' % constant(enforcement(policy, match))[:-1])
+
+    def _envelope(self, line: _Line) -> None:
         line.add(b"}" + self._node)
         line.value(b'%b"', TIME)
-        if self._options.extended:
-            line.value(b',"cpu":%d', CPU)
-            line.value(b',"sequence":"%d"', SEQUENCE)
-            line.value(b',"lane":"%b"', LANE)
-        line.add(b"}\n")
-        return line.form()
 
 
 def _kprobe(
@@ -156,11 +183,13 @@ def _lsm(line: _Line, function: str, policy: PolicyTexts, action: str) -> None:
 
 
 class _Line:
-    # A line that grows, for all events with the heads of `event`.
-    def __init__(self, event: HookEvent, arguments: ArgumentJson) -> None:
-        self._heads = event.heads
-        self._positions = {head & 0xFF: i for i, head in enumerate(event.heads)}
-        self._has_all = not event.flags & c.HOOK_ARGUMENTS_CUT
+    # A line that grows, for all events with these heads and flags.
+    def __init__(
+        self, heads: tuple[int, ...], flags: int, arguments: ArgumentJson
+    ) -> None:
+        self._heads = heads
+        self._positions = {head & 0xFF: i for i, head in enumerate(heads)}
+        self._has_all = not flags & c.HOOK_ARGUMENTS_CUT
         self._arguments = arguments
         self._texts: list[bytes] = []
         self._fields: list[_Field] = []
@@ -193,23 +222,25 @@ class _Line:
     def arguments(self, key: str, shown: tuple[ArgumentText, ...]) -> None:
         before = b',"%b":[' % key.encode()
         start = before
-        for slot, label, _ in shown:
-            if self._argument(before, slot, label):
+        for slot, label, declared in shown:
+            if self._argument(before, slot, label, declared):
                 before = b","
         if before is not start:
             self.add(b"]")
 
     def returned(self, slot: int) -> None:
         if slot in self._positions:
-            self._argument(b',"return":', slot, None)
+            self._argument(b',"return":', slot, None, "")
 
-    def _argument(self, before: bytes, slot: int, label: str | None) -> bool:
+    def _argument(
+        self, before: bytes, slot: int, label: str | None, declared: str
+    ) -> bool:
         position = self._positions.get(slot)
         if position is None:
             if not self._has_all:
                 self.add(before + _NO_ROOM)
             return not self._has_all
-        form = self._arguments.form(self._heads[position], label)
+        form = self._arguments.form(self._heads[position], label, declared)
         if form is None:
             return False
         self.add(before + form.text)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tetragon_py.abi import _generated as c
 from tetragon_py.encode.argument_json import ArgumentJson
-from tetragon_py.encode.hook_form import FormMaker
+from tetragon_py.encode.hook_form import TIME, FormMaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tetragon_py.encode.jsonl import JsonOptions
     from tetragon_py.events.hook import HookEvent, HookNames, Match
     from tetragon_py.events.process import Namespaces, Process
+    from tetragon_py.events.repeat import RepeatEvent
 
 __all__ = ["HookJson"]
 
@@ -91,6 +93,22 @@ class HookJson:
             else:
                 lines.append(text % (head, tid, tail, *values))
         return lines
+
+    def repeat_line(
+        self, process: Process, event: RepeatEvent, names: HookNames
+    ) -> bytes:
+        """The same event, without arguments: how many there were of it."""
+        hook, match = event.hook, event.match
+        form = self._maker.make_repeat(
+            event, names.hook(hook), names.match(hook, match.policy)
+        )
+        head, tail, ancestors = self._processes.get(process) or self._split(process)
+        time = self._time(event.until_boottime_ns)
+        since = self._time(event.since_boottime_ns)
+        # In the order of hook_form.ANCESTORS to TIME.
+        values = (ancestors, since, 0, 0, _LANES[c.LANE_VERDICT], time)
+        told = [values[i] for i, _ in form.fields or ((TIME, None),)]
+        return form.text % (head, process.key.tgid, tail, *told)
 
     def _with_more(
         self, event: HookEvent, ancestors: bytes, time: bytes

@@ -117,6 +117,7 @@ class JsonEncoder:
         hooks = HookJson(self._texts_of, self._node, self._time, host, options)
         #: process_kprobe and the like; without a call in between.
         self.hook_lines = hooks.lines
+        self.repeat_line = hooks.repeat_line
 
     def exec_line(self, process: Process) -> bytes:
         """process_exec."""

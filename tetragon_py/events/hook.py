@@ -8,10 +8,12 @@ the numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tetragon_py.events.process import Credentials, ProcessKey
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "BufferValue",
     "Captured",
     "CredentialsValue",
+    "Enforcement",
     "HookEvent",
     "HookNames",
     "HookTexts",
@@ -229,6 +232,14 @@ class HookTexts:
     function_name: str
 
 
+class Enforcement(NamedTuple):
+    """What one selector of a policy would do to the process."""
+
+    monitored: int = 0  # abi ACTION_* that are not done: the policy only monitors
+    errno: int = 0  # that a denial returns, a positive number; 0: not known
+    signal: int = 0  # that is sent; 0: none, or not known
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyTexts:
     """What one policy says about one of its hooks.
@@ -241,6 +252,7 @@ class PolicyTexts:
         actions: By selector, its actions in the policy's order, as in
             KPROBE_ACTION_*: "POST", "SIGKILL".
         return_action: The `returnArgAction` in that form.
+        enforcement: By selector; not of those that only observe.
     """
 
     policy_name: str
@@ -251,6 +263,7 @@ class PolicyTexts:
     return_slot: int | None = None
     actions: tuple[tuple[str, ...], ...] = ()
     return_action: str = ""
+    enforcement: Mapping[int, Enforcement] = field(default_factory=dict)
 
 
 class HookNames:

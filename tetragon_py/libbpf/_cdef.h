@@ -57,6 +57,7 @@ void *bpf_map__initial_value(struct bpf_map *map, size_t *size);
 /* bpf/bpf.h */
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags);
+int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value);
 int bpf_map_delete_elem(int fd, const void *key);
 int bpf_map_get_next_key(int fd, const void *key, void *next_key);
 int bpf_iter_create(int link_fd);

@@ -23,7 +23,7 @@ ANY = 0  # BPF_ANY
 NOEXIST = 1  # BPF_NOEXIST
 #: enum bpf_map_type: PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
 _PERCPU_TYPES = frozenset({5, 6, 10})
-#: The kernel's own: this type of map has no batches.
+#: The kernel's own: this type of map has no such operation.
 _ENOTSUPP = 524
 #: Entries per BPF_MAP_LOOKUP_BATCH call.
 _BATCH = 4096
@@ -146,6 +146,24 @@ class Map:
             return False
         self._check(result, "delete_elem")
         return True
+
+    def take(self, key: bytes) -> bytes | None:
+        """Remove one entry and return its value, or None if there is none.
+
+        In one step since Linux commit 3e87f192b405 ("bpf: Add lookup_and_delete_elem
+        support to hashtab") (v5.14); before that what is written between both is lost.
+        """
+        value = bytearray(self.value_size)
+        result = lib.bpf_map_lookup_and_delete_elem(
+            self.fd, self._key(key), ffi.from_buffer("char[]", value)
+        )
+        if result == -errno.ENOENT:
+            return None
+        if result == -_ENOTSUPP:
+            found = self.lookup(key)
+            return found if self.delete(key) else None
+        self._check(result, "lookup_and_delete_elem")
+        return bytes(value)
 
     def keys(self) -> Iterator[bytes]:
         """Each key once if nobody writes meanwhile."""

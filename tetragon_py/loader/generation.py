@@ -11,14 +11,14 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import dataclass, field
-from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.plan import ClassPlan, Plan
 from tetragon_py.compiler.selectors.actions import ENFORCING_BITS
 from tetragon_py.errors import LimitError, TetragonError
 from tetragon_py.libbpf.programs import wait_for_programs
+from tetragon_py.loader.counters import SelectorKey, match_key, sum_counters
 from tetragon_py.loader.hooks import Hooks
 from tetragon_py.loader.tables import PolicyTables, SelectorNumbers, StoredTables
 
@@ -26,22 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tetragon_py.compiler.plan import AttachPoint, HookPlan, SelectorPlan
+    from tetragon_py.loader.counters import MatchKey, SelectorCounters
     from tetragon_py.loader.hooks import HookTarget
     from tetragon_py.loader.lifecycle import LifecycleSensor
 
 __all__ = ["HookError", "PolicyGenerations", "SelectorKey", "Switch"]
 
-#: Policy, hook entry, attach point: one list of selectors.
-MatchKey: TypeAlias = "tuple[str, str, AttachPoint]"
 _HALF_BYTES = 4 * c.HOOKS_MAX
-_COUNTERS = Struct(c.SELECTOR_COUNTERS_FORMAT)
-
-
-class SelectorKey(NamedTuple):
-    """A selector over all generations: its counters go on when its hook changes."""
-
-    match: MatchKey
-    number: int
 
 
 class HookError(TetragonError):
@@ -168,16 +159,13 @@ class PolicyGenerations:
         self._clean(previous, old_classes)
         return switch
 
-    def counters(self) -> dict[SelectorKey, tuple[int, ...]]:
-        """Struct selector_counters of each selector in force, summed over the CPUs."""
-        table, found = self._maps["counters"], {}
-        for key, row in self._counters.items():
-            per_cpu = [
-                _COUNTERS.unpack(value)
-                for value in table.percpu_values(row.to_bytes(4, "little"))
-            ]
-            found[key] = tuple(map(sum, zip(*per_cpu, strict=True)))
-        return found
+    def counters(self) -> dict[SelectorKey, SelectorCounters]:
+        """Those of each selector in force, summed over the CPUs."""
+        table = self._maps["counters"]
+        return {
+            key: sum_counters(table.percpu_values(row.to_bytes(4, "little")))
+            for key, row in self._counters.items()
+        }
 
     def hits(self) -> dict[AttachPoint, int]:
         """How often each hook in force was hit since it was attached."""
@@ -231,7 +219,7 @@ class PolicyGenerations:
         matches = self._match_all(plan, old, number)
         numbers = [
             SelectorNumbers(
-                matches[_match_key(plan.point, selector)],
+                matches[match_key(plan.point, selector)],
                 self._counter(plan.point, selector),
             )
             for selector in plan.selectors
@@ -248,14 +236,14 @@ class PolicyGenerations:
         """
         matches: dict[MatchKey, int] = {}
         for selector in plan.selectors:
-            key = _match_key(plan.point, selector)
+            key = match_key(plan.point, selector)
             if key not in matches:
                 matches[key] = next(self._match_numbers)
                 self._name_match(number, matches[key], plan, selector)
         return matches
 
     def _counter(self, point: AttachPoint, selector: SelectorPlan) -> int:
-        key = SelectorKey(_match_key(point, selector), selector.number)
+        key = SelectorKey(match_key(point, selector), selector.number)
         if key not in self._counters:
             if not self._free_counters:
                 raise LimitError("the policy set has more selectors than counters")
@@ -310,7 +298,7 @@ class PolicyGenerations:
 
     def _free_old_counters(self) -> None:
         live = {
-            SelectorKey(_match_key(point, selector), selector.number)
+            SelectorKey(match_key(point, selector), selector.number)
             for point, hook in self._current.items()
             for selector in hook.plan.selectors
         }
@@ -326,12 +314,8 @@ def _covers(old: HookPlan, new: HookPlan) -> bool:
 
 def _trackers(hooks: Mapping[AttachPoint, _Hook]) -> set[SelectorKey]:
     return {
-        SelectorKey(_match_key(point, selector), selector.number)
+        SelectorKey(match_key(point, selector), selector.number)
         for point, hook in hooks.items()
         for selector in hook.plan.selectors
         if selector.actions & c.ACTION_TRACK_SOCK
     }
-
-
-def _match_key(point: AttachPoint, selector: SelectorPlan) -> MatchKey:
-    return (selector.policy, selector.hook_entry, point)

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.errors import KernelError, UnsupportedError
-from tetragon_py.loader.security import COMPAT_ABIS, Guards, SecurityPrograms
+from tetragon_py.loader.security import (
+    COMPAT_ABIS,
+    Guards,
+    SecurityPrograms,
+    parameter_constants,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -204,6 +209,7 @@ class Hooks:
         if has_trampoline and self.target.function(point.name):
             with contextlib.ExitStack() as attempt, contextlib.suppress(KernelError):
                 opened = self._open("function", number, attempt)
+                opened.set_constant("has_func_arg", 1)
                 programs = self._attach_traced(
                     opened, point.name, "enter_fentry", attempt, wants_return
                 )
@@ -288,7 +294,7 @@ class Hooks:
         if "fmod_ret" not in self.target.features:
             return self._attach_override(point, number, undo, wants_return)
         opened = self._open("function", number, undo)
-        _set_parameters(opened, self.target.function(point.name))
+        _set_constants(opened, self.target.function(point.name), self.target)
         return self._attach_traced(
             opened, point.name, "override_fmod", undo, wants_return
         )
@@ -356,6 +362,13 @@ def _allow_descriptors() -> None:
 def _missed(programs: Iterable[Program]) -> int:
     by_fd = {program.fd: program for program in programs}
     return sum(program.info().recursion_misses for program in by_fd.values())
+
+
+def _set_constants(
+    opened: BpfObject, signature: Signature | None, target: HookTarget
+) -> None:
+    for name, value in parameter_constants(signature, target).items():
+        opened.set_constant(name, value)
 
 
 def _set_parameters(opened: BpfObject, signature: Signature | None) -> None:

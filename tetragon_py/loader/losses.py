@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from tetragon_py.libbpf import Map, Program
 
+    #: Lane and name of a cause.
+    _Place = tuple[str, str]
+
 __all__ = ["CAUSE_NAMES", "TYPE_NAMES", "LossCounters", "Losses"]
 
 CAUSE_NAMES = {
@@ -20,6 +23,7 @@ CAUSE_NAMES = {
     c.LOSS_TABLE_FULL: "table_full",
     c.LOSS_NO_SCRATCH: "no_scratch",
     c.LOSS_NOT_RUN: "not_run",
+    c.LOSS_VERDICTS_FULL: "ring_full",
 }
 TYPE_NAMES = {
     c.EVENT_FORK: "fork",
@@ -30,8 +34,9 @@ TYPE_NAMES = {
 
 
 class Losses(NamedTuple):
-    """New losses of one cause: by kind of record, and by the process behind them."""
+    """New losses in one lane: by kind of record, and by the process behind them."""
 
+    lane: str
     cause: str
     counts: dict[str, int]
     sources: dict[int, int]  # tgid -> records; a hint, the counts are exact
@@ -64,19 +69,20 @@ class LossCounters:
         self.hook_misses: Callable[[], int] = int
 
     def read_new(self) -> list[Losses]:
-        """What was lost since the last call, one entry per cause."""
-        fresh: dict[int, dict[str, int]] = {}
+        """What was lost since the last call, one entry per lane and cause."""
+        fresh: dict[_Place, dict[str, int]] = {}
         for (cause, kind), total in self._totals().items():
             new = total - self._seen.get((cause, kind), 0)
             if new:
                 self._seen[cause, kind] = total
-                fresh.setdefault(cause, {})[TYPE_NAMES[kind]] = new
+                counts = fresh.setdefault(_place(cause, kind), {})
+                counts[TYPE_NAMES[kind]] = new
         if not fresh:
             return []
         sources = self._take_sources()
         return [
-            Losses(CAUSE_NAMES[cause], counts, sources.get(cause, {}))
-            for cause, counts in fresh.items()
+            Losses(*place, counts, sources.get(place, {}))
+            for place, counts in fresh.items()
         ]
 
     def _totals(self) -> dict[tuple[int, int], int]:
@@ -101,14 +107,19 @@ class LossCounters:
         self._not_run_seen[kind] = total
         return total
 
-    def _take_sources(self) -> dict[int, dict[int, int]]:
-        found: dict[int, dict[int, int]] = {}
+    def _take_sources(self) -> dict[_Place, dict[int, int]]:
+        found: dict[_Place, dict[int, int]] = {}
         for key, value in self._sources.items():
             self._sources.delete(key)
-            tgid, _kind, cause = LOSS_SOURCE.unpack(key)
-            by_tgid = found.setdefault(cause, {})
+            tgid, kind, cause = LOSS_SOURCE.unpack(key)
+            by_tgid = found.setdefault(_place(cause, kind), {})
             by_tgid[tgid] = by_tgid.get(tgid, 0) + int.from_bytes(value, "little")
         return found
+
+
+def _place(cause: int, kind: int) -> _Place:
+    lane = "policy" if kind == c.EVENT_HOOK else "lifecycle"
+    return "verdict" if cause == c.LOSS_VERDICTS_FULL else lane, CAUSE_NAMES[cause]
 
 
 def _sum(counters: Map, index: int) -> int:

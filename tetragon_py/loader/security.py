@@ -24,12 +24,16 @@ __all__ = [
     "Guards",
     "SecurityPrograms",
     "SecurityTarget",
+    "parameter_constants",
     "security_function",
 ]
 
 #: ABIs of 32-bit programs.
 COMPAT_ABIS = frozenset({"i386", "arm32"})
 _REGISTERS = 6  # raw arguments of a hit
+#: What the verifier lets programs read without the helper, and pointers to that.
+_READABLE = frozenset(("integer", "enum"))
+_READABLE_BEHIND = frozenset(("struct", "union", "integer"))
 #: Hooks whose function is not "security_" and their name.
 _FUNCTIONS = {
     "bprm_check_security": "security_bprm_check",
@@ -60,6 +64,20 @@ class SecurityTarget(Protocol):
 
     def syscall_number(self, name: str, abi: str) -> int | None:
         """The number of a system call in the table of an ABI."""
+
+
+def parameter_constants(
+    signature: Signature | None, target: SecurityTarget
+) -> dict[str, int]:
+    """The constants of bpf/lib/parameters.bpf.h for a function."""
+    bits = 0
+    known = signature.parameters if signature else ()
+    for index, parameter in enumerate(known[:_REGISTERS]):
+        found = parameter.type
+        behind = found.to.kind if found.kind == "pointer" and found.to else ""
+        if found.kind in _READABLE or behind in _READABLE_BEHIND:
+            bits |= 1 << index
+    return {"parameters": bits, "has_func_arg": "get_func_arg" in target.features}
 
 
 def security_function(hook: str, target: SecurityTarget) -> str | None:
@@ -104,7 +122,7 @@ class SecurityPrograms:
             way, function = "fmod", found
         constants = {
             "hook_number": number,
-            "parameters": min(len(signature.parameters), _REGISTERS),
+            **parameter_constants(signature, target),
             "has_task_registers": "task_registers" in target.features,
         }
         if self._can_forbid_preemption is None:

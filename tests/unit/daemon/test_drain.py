@@ -192,6 +192,26 @@ def test_other_lanes_stop_at_their_marks(bench):
     assert bench.texts == [b"a", b"v1", b"v2", b"v3"]
 
 
+def test_a_flood_in_one_lane_starves_no_other(bench):
+    """Each lane is read as far as it was at the look, however fast others grow."""
+    life, verdicts, policy = bench.rings
+
+    def flood():
+        for ring in bench.rings:
+            ring.post(ring.name.encode())
+
+    bench.pipeline.on_run = flood
+    for ring in (policy, verdicts, life):
+        ring.post(ring.name.encode())
+    for looks in range(1, 4):
+        bench.drain.drain()
+
+        assert bench.texts.count(b"life") >= looks
+        assert bench.texts.count(b"verd") >= looks
+        assert bench.texts.count(b"pol") >= looks
+        assert verdicts.used_bytes < verdicts.produced
+
+
 def test_gaps_of_all_lanes_are_summed(bench):
     """A gap in any lane's numbers is noticed."""
     bench.rings[0].post(b"a", gaps=2)

@@ -63,8 +63,10 @@ class Bench:
         any_pipeline: Any = self.pipeline
         self.watch = LossWatch(any_sensor, any_pipeline)
 
-    def lose(self, cause: str, counts: dict[str, int], sources=None) -> None:
-        self.sensor.new.append(Losses(cause, counts, sources or {}))
+    def lose(
+        self, cause: str, counts: dict[str, int], sources=None, lane="lifecycle"
+    ) -> None:
+        self.sensor.new.append(Losses(lane, cause, counts, sources or {}))
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_kernel_losses_are_told_with_their_sources(bench):
     shell = bench.pipeline.cache.exec(exec_event(process=ProcessKey(5, 50)))
     bench.watch.check()
     bench.lose("ring_full", {"exec": 3, "fork": 4}, {50: 2, 77: 5})
-    bench.lose("not_run", {"exec": 1})
+    bench.lose("not_run", {"hook": 1}, lane="verdict")
 
     assert bench.watch.check() is True
     full, not_run = bench.pipeline.told
@@ -100,7 +102,7 @@ def test_kernel_losses_are_told_with_their_sources(bench):
     assert [(77, 5, None), (50, 2, shell)] == [
         (source.tgid, source.count, source.process) for source in full.sources
     ]
-    assert not_run.sources == []
+    assert (not_run.lane, not_run.sources) == ("verdict", [])
     assert bench.watch.total == 8
     assert bench.watch.check() is False
     assert len(bench.pipeline.told) == 2

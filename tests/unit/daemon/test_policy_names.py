@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.unit.compiler.fake_target import FakeTarget
 from tests.unit.compiler.policies import kprobe, load
+from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.compilation import compile_policies
+from tetragon_py.compiler.plan import AttachPoint, HookPlan, SelectorPlan
 from tetragon_py.daemon.policy_names import PolicyNames, entry_path
-from tetragon_py.events.hook import HookTexts, PolicyTexts
-
-if TYPE_CHECKING:
-    from tetragon_py.compiler.plan import SelectorPlan
+from tetragon_py.events.hook import Enforcement, HookTexts, PolicyTexts
 
 
 class Names:
@@ -153,6 +153,81 @@ def test_policies_share_a_hook(enter):
         ("p0", "two"),
         ("p1", "three"),
     ]
+
+
+POST, SIGNAL, OVERRIDE = c.ACTION_POST, c.ACTION_SIGNAL, c.ACTION_OVERRIDE
+
+
+def texts_of(spec, entry, *selectors, point=None):
+    """The texts of a match whose selectors are planned so: number, then changes."""
+    found: Any = Names()
+    names = PolicyNames(found)
+    names.set_policies([load(spec, "p0")])
+    plans = [SelectorPlan("p0", entry, number, 9, **one) for number, one in selectors]
+    others = [replace(one, policy="p1") for one in plans]
+    point = point or AttachPoint("syscall", "lseek", "x64")
+    plan = HookPlan(point, (), (), (*others, *plans))
+    names.name_match(1, 7, plan, plans[0])
+    return found.hooks[1], found.matches[1, 7]
+
+
+def test_enforcement():
+    """By selector: what is only monitored, the error of a denial, the signal."""
+    spec = {"kprobes": [{"call": "sys_lseek"}]}
+    _, texts = texts_of(
+        *(spec, "spec.kprobes[0]"),
+        (0, {"actions": POST}),
+        (1, {"actions": POST | SIGNAL, "signal": 18}),
+        (2, {"actions": 0, "error": -1}),  # another part carries it out
+        (2, {"actions": OVERRIDE, "error": -13, "failure_signal": 9}),
+        (3, {"actions": POST | SIGNAL, "signal": 9, "monitored": SIGNAL}),
+        (4, {"actions": c.ACTION_CLEANUP_ENFORCER}),
+    )
+
+    assert texts.enforcement == {
+        1: Enforcement(0, 0, 18),
+        2: Enforcement(0, 13, 9),
+        3: Enforcement(SIGNAL, 0, 9),
+        4: Enforcement(),
+    }
+
+
+@pytest.mark.parametrize("kind", ["guard", "call"])
+def test_system_calls_that_are_denied(kind):
+    """Wherever it is decided: the event is of the system call."""
+    point = AttachPoint(kind, "lseek", "i386")
+    spec = {"kprobes": [{"call": "sys_lseek"}]}
+    selector = (0, {"actions": OVERRIDE})
+    hook, _ = texts_of(spec, "spec.kprobes[0]", selector, point=point)
+
+    assert hook == HookTexts("kprobe", "__ia32_sys_lseek")
+
+
+@pytest.mark.parametrize(
+    ("notes", "actions", "expected"),
+    [
+        ([{"argError": -13}], ("OVERRIDE",), Enforcement(0, 13, 0)),
+        ([{"argError": -1, "argSig": 9}], ("SIGKILL", "OVERRIDE"), (0, 1, 9)),
+        ([{"argSig": 10}, {"argError": -1}], ("SIGNAL", "OVERRIDE"), (0, 1, 10)),
+        ([{"argError": -1}, {"argError": -2}], ("OVERRIDE",), (0, 0, 0)),
+    ],
+)
+def test_enforcers(notes, actions, expected):
+    """The event of a note that was carried out: what it said, if only one can be."""
+    selectors = [
+        {"matchActions": [{"action": "NotifyEnforcer", **note}]} for note in notes
+    ]
+    spec = {
+        "enforcers": [{"calls": ["sys_lseek"]}],
+        "tracepoints": [
+            {"subsystem": "sched", "event": "sched_switch", "selectors": selectors}
+        ],
+    }
+    selector = (0, {"actions": POST | c.ACTION_ENFORCE})
+    hook, texts = texts_of(spec, "spec.enforcers[0]", selector)
+
+    assert hook == HookTexts("kprobe", "__x64_sys_lseek")
+    assert texts == PolicyTexts("p0", actions=(actions,), enforcement={0: expected})
 
 
 def test_path_of_an_entry():

@@ -10,10 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.records import argument, hook_event, number, path_argument
+from tests.unit.records import (
+    argument,
+    hook_event,
+    number,
+    path_argument,
+    sock_argument,
+)
 from tetragon_py.abi import _generated as c
 from tetragon_py.abi import record
-from tetragon_py.encode.argument_json import ArgumentJson, constant
+from tetragon_py.encode.argument_json import _FILES, ArgumentJson, constant
 
 HOST_USER = 4026531837
 PLAIN = ArgumentJson(HOST_USER, extended=False)
@@ -151,6 +157,25 @@ def test_files(kind, key):
     assert shown(path_argument(b"/x", kind, flags=c.PATH_CUT)) == (
         f'{{"{key}":{{"path":"/x","flags":"unresolvedPathComponents",{permission}'
     )
+
+
+@pytest.mark.parametrize("declared", ["string", "filename"])
+@pytest.mark.parametrize("kind", sorted(_FILES))
+def test_files_where_a_text_was_asked_for(kind, declared):
+    """The path is the text, as the kernel shows it; other types stay what they are."""
+    event = hook_event([path_argument(b"/etc/a\n", kind, flags=c.PATH_DELETED)])
+    form = EXTENDED.form(event.heads[0], "what", declared)
+
+    assert form
+    assert form.writer
+    assert form.text % form.writer(event.values[0]) == (
+        rb'{"string_arg":"/etc/a\n (deleted)","label":"what"}'
+    )
+    event = hook_event([sock_argument(c.ARGUMENT_SOCKADDR)])
+    form = PLAIN.form(event.heads[0], None, "sockaddr")
+    assert form
+    assert form.writer
+    assert form.writer(event.values[0]).startswith(b'"sockaddr_arg":')
 
 
 def test_extended_files():

@@ -25,7 +25,14 @@ from tetragon_py.abi import record
 from tetragon_py.encode.compact import CompactEncoder
 from tetragon_py.encode.hook_compact import _FORMS
 from tetragon_py.encode.timestamp import Timestamps
-from tetragon_py.events.hook import HookNames, HookTexts, PolicyTexts
+from tetragon_py.events.hook import (
+    Enforcement,
+    HookNames,
+    HookTexts,
+    Match,
+    PolicyTexts,
+)
+from tetragon_py.events.repeat import RepeatEvent
 
 FILE = path_argument(b"/etc/password")
 FD = number(c.ARGUMENT_INT32, 3)
@@ -219,6 +226,50 @@ def test_one_line_per_policy():
         )
     )
     assert lines[0].endswith("🛑 CAP_SYS_ADMIN\n".encode())
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_what_was_done_about_it(color):
+    """The end of the line says it, in red; without colours the words are enough."""
+    names = HookNames()
+    names.add_hook(9, HookTexts("kprobe", "sys_write"))
+    known = {
+        0: Enforcement(0, 13, 0),
+        1: Enforcement(0, 0, 9),
+        2: Enforcement(c.ACTION_SIGNAL, 0, 9),
+    }
+    actions = (("OVERRIDE",), ("SIGKILL",), ("SIGKILL",))
+    names.add_match(
+        9, 5, PolicyTexts("p", args=None, actions=actions, enforcement=known)
+    )
+    encoder = CompactEncoder("node", color=color, timestamps=None)
+    matches = [
+        match_bytes(5, 0, 0x21, mechanism=1),
+        match_bytes(5, 1, 0x11),
+        match_bytes(5, 1, 0x11, 0x1, error=-3),
+        match_bytes(5, 2, 0x11, 0x1),
+    ]
+    lines = encoder.hook_lines(process_of(exec_event()), hook_event([], matches), names)
+    words = ["DENIED EACCES", "KILLED", "FAILED ESRCH", "MONITORED SIGKILL"]
+    if color:
+        words = [f"\x1b[31m{word}\x1b[0m" for word in words]
+
+    for shown, word in zip(lines, words, strict=True):
+        assert shown.decode().endswith(f" {word}\n")
+
+
+@pytest.mark.parametrize("kind", ["kprobe", "tracepoint", "lsm"])
+def test_repeats(kind):
+    """The hook, what was done, and how often."""
+    names = HookNames()
+    names.add_hook(9, HookTexts(kind, "sched/open"))
+    encoder = CompactEncoder("node", color=False, timestamps=None)
+    process = process_of(exec_event())
+    for actions, end in ((0x11, " SIGNALLED 4900 more times"), (1, " 4900 more times")):
+        event = RepeatEvent(9, Match(5, 0, actions, actions, 0, 0), 4900, 1, 2)
+        shown = encoder.repeat_line(process, event, names).decode()
+
+        assert shown.endswith(f"open{end}\n")
 
 
 @given(

@@ -7,7 +7,13 @@ import json
 
 import pytest
 
-from tests.unit.records import argument, hook_event, match_bytes, number
+from tests.unit.records import (
+    argument,
+    hook_event,
+    match_bytes,
+    number,
+    path_argument,
+)
 from tetragon_py.abi import _generated as c
 from tetragon_py.encode.argument_json import ArgumentJson
 from tetragon_py.encode.hook_form import TIME, FormMaker
@@ -140,6 +146,7 @@ def test_hit():
         "done": ["POST"],
         "effect": "failed",
         "error": "ESRCH",
+        "reason": "in interrupt context: the current process is not the culprit",
         "entry_time": "entry",
         "truncated": True,
     }
@@ -177,6 +184,18 @@ def test_arguments_are_the_policys():
     assert (
         not {"args", "return"} & told("kprobe", policy=policy)["process_kprobe"].keys()
     )
+
+
+def test_text_that_came_as_a_file():
+    """The kernel's own file instead of the text that a thread could change."""
+    arguments = [path_argument(b"/etc/a"), path_argument(b"/etc/b", slot=1)]
+    policy = PolicyTexts("p", args=((0, "path", "string"), (1, None, "file")))
+    body = told("kprobe", policy=policy, arguments=arguments)["process_kprobe"]
+
+    assert body["args"] == [
+        {"string_arg": "/etc/a", "label": "path"},
+        {"file_arg": {"path": "/etc/b", "permission": "-rw-r--r--"}},
+    ]
 
 
 def test_arguments_without_room_keep_their_place():

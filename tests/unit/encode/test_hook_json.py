@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -23,8 +24,15 @@ from tetragon_py.abi import _generated as c
 from tetragon_py.encode import hook_json
 from tetragon_py.encode.jsonl import JsonEncoder, JsonOptions
 from tetragon_py.encode.timestamp import Timestamps
-from tetragon_py.events.hook import HookNames, HookTexts, PolicyTexts
+from tetragon_py.events.hook import (
+    Enforcement,
+    HookNames,
+    HookTexts,
+    Match,
+    PolicyTexts,
+)
 from tetragon_py.events.process import Process, ProcessKey
+from tetragon_py.events.repeat import RepeatEvent
 
 ALL = JsonOptions(
     extended=True, credentials=True, namespaces=True, ancestors=True, environment=True
@@ -201,6 +209,57 @@ FORMS = [
     hook_event([argument(c.ARGUMENT_INT32, error=14)]),
     hook_event([argument(c.ARGUMENT_INT32, depth=1, error=14)]),
 ]
+
+
+def repeated(options: JsonOptions, **changes) -> bytes:
+    """The line of 4,900 denied hits of a child of a shell."""
+    told = names()
+    known = {0: Enforcement(0, 13, 0)}
+    texts = PolicyTexts("seek", "100%d", ("a",), SEEK_ARGS)
+    texts = replace(texts, actions=(("OVERRIDE",),), enforcement=known)
+    told.add_match(9, 5, texts)
+    match = Match(5, 0, 0x21, 0x21, c.MECHANISM_LSM, 0)
+    event = RepeatEvent(9, match, 4900, 1_000_000_000, 2_000_000_000)
+    process = replace(family(), **changes)
+    return encoder(options).repeat_line(process, event, told)
+
+
+def test_repeats():
+    """The event of a hit, of which there were many; no arguments."""
+    line = json.loads(repeated(JsonOptions()))
+    body = line["process_kprobe"]
+
+    assert list(line) == ["process_kprobe", "node_name", "time", "aggregation_info"]
+    assert line["aggregation_info"] == {"count": "4900"}
+    assert line["time"] == "1970-01-01T00:00:02.000000000Z"
+    assert list(body) == [
+        *("process", "parent", "function_name", "action", "policy_name"),
+        *("return_action", "message", "tags"),
+    ]
+    assert body["action"] == "KPROBE_ACTION_OVERRIDE"
+    assert body["message"] == "100%d"
+    assert (body["process"]["pid"], body["process"]["tid"]) == (42, 42)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_repeats_with_everything(known):
+    """How it was enforced, since when, and all that is said of the process."""
+    line = json.loads(repeated(ALL, known=known))
+    body = line["process_kprobe"]
+
+    assert (line["lane"], line["aggregation_info"]) == ("verdict", {"count": "4900"})
+    assert not {"cpu", "sequence"} & line.keys()
+    assert body["ancestors"][0]["pid"] == 1
+    assert body["hit"] == {
+        "selector": 0,
+        "asked": ["OVERRIDE"],
+        "done": ["POST", "OVERRIDE"],
+        "mode": "enforce",
+        "effect": "denied",
+        "mechanism": "lsm",
+        "errno": "EACCES",
+        "since": "1970-01-01T00:00:01.000000000Z",
+    }
 
 
 @given(st.lists(st.sampled_from(FORMS), min_size=1, max_size=6))

@@ -85,14 +85,27 @@ def test_all_cpus_are_summed_and_told_once(kernel, losses):
     """The exact count over all CPUs, and nothing the second time."""
     kernel.lose(c.LOSS_RING_FULL, c.EVENT_EXEC, 50, 3, 4)
 
-    assert losses.read_new() == [Losses("ring_full", {"exec": 7}, {50: 7})]
+    assert losses.read_new() == [Losses("lifecycle", "ring_full", {"exec": 7}, {50: 7})]
     assert losses.read_new() == []
     assert kernel.sources == {}
     kernel.lose(c.LOSS_RING_FULL, c.EVENT_EXEC, 60, 3, 6)
     kernel.sources = {
         LOSS_SOURCE.pack(60, c.EVENT_EXEC, c.LOSS_RING_FULL): b"\2" + bytes(7)
     }
-    assert losses.read_new() == [Losses("ring_full", {"exec": 2}, {60: 2})]
+    assert losses.read_new() == [Losses("lifecycle", "ring_full", {"exec": 2}, {60: 2})]
+
+
+def test_lanes_are_told_apart(kernel, losses):
+    """A hit is of the policies' lane, or of the verdicts' if that ring was full."""
+    kernel.lose(c.LOSS_RING_FULL, c.EVENT_HOOK, 50, 1, 2)
+    kernel.lose(c.LOSS_VERDICTS_FULL, c.EVENT_HOOK, 60, 4, 0)
+    kernel.lose(c.LOSS_RING_FULL, c.EVENT_EXEC, 70, 0, 5)
+
+    assert losses.read_new() == [
+        Losses("lifecycle", "ring_full", {"exec": 5}, {70: 5}),
+        Losses("policy", "ring_full", {"hook": 3}, {50: 3}),
+        Losses("verdict", "ring_full", {"hook": 4}, {60: 4}),
+    ]
 
 
 def test_causes_are_told_apart(kernel, losses):
@@ -102,8 +115,8 @@ def test_causes_are_told_apart(kernel, losses):
     kernel.lose(c.LOSS_TABLE_FULL, c.EVENT_EXIT, 70, 5, 0)
 
     assert losses.read_new() == [
-        Losses("ring_full", {"fork": 1, "exit": 2}, {50: 3}),
-        Losses("table_full", {"exit": 5}, {70: 5}),
+        Losses("lifecycle", "ring_full", {"fork": 1, "exit": 2}, {50: 3}),
+        Losses("lifecycle", "table_full", {"exit": 5}, {70: 5}),
     ]
 
 
@@ -111,7 +124,7 @@ def test_programs_that_did_not_run(kernel, losses):
     """The kernel's own count of missed runs is a loss without a source."""
     kernel.misses[c.EVENT_EXEC] = 4
 
-    assert losses.read_new() == [Losses("not_run", {"exec": 4}, {})]
+    assert losses.read_new() == [Losses("lifecycle", "not_run", {"exec": 4}, {})]
     assert losses.read_new() == []
 
 
@@ -133,7 +146,7 @@ def test_what_neither_copy_ran_for(kernel, missed, told, missed_by_stand_in, los
     kernel.stand_in_misses[c.EVENT_EXEC] = missed_by_stand_in
 
     assert losses.read_new() == (
-        [Losses("not_run", {"exec": lost}, {})] if lost else []
+        [Losses("lifecycle", "not_run", {"exec": lost}, {})] if lost else []
     )
     kernel.stand_ins.told[c.EVENT_EXEC] += 1  # counted before the miss is
     assert losses.read_new() == []

@@ -20,7 +20,12 @@ from tests.unit.loader.fake_objects import FakeShared
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.plan import AttachPoint
 from tetragon_py.errors import KernelError, UnsupportedError
-from tetragon_py.loader.security import Guards, SecurityPrograms, security_function
+from tetragon_py.loader.security import (
+    Guards,
+    SecurityPrograms,
+    parameter_constants,
+    security_function,
+)
 
 LSM = frozenset({"lsm", "fmod_ret", "task_registers"})
 FMOD = frozenset({"fmod_ret"})
@@ -85,25 +90,32 @@ def test_the_best_way(shared, features, attached):
         assert (program.autoload, opened.is_loaded) == (True, True)
         assert opened.constants == {
             "hook_number": 7,
-            "parameters": 1,
+            "parameters": 0b1,
+            "has_func_arg": False,
             "has_task_registers": "task_registers" in features,
         }
     assert (shared.attached, shared.objects) == ([], [])
 
 
-def test_parameters_are_as_many_as_a_hit_has(shared):
-    """The kernel refuses a program that reads more than there are."""
-    made = target()
-    made.lsm_hooks["many"] = signature(INT, **dict.fromkeys("abcdefgh", INT))
-    made.lsm_hooks["none"] = signature(INT)
-    programs = SecurityPrograms(shared)
-    with contextlib.ExitStack() as undo:
-        for hook in ("many", "none"):
-            programs.load("decide", hook, 1, made, undo)
-
-        counts = [opened.constants["parameters"] for opened in shared.objects]
-        assert counts == [6, 0]
-        assert shared.attached == ["decide_lsm many", "decide_lsm none"]
+@pytest.mark.parametrize(
+    ("signed", "bits"),
+    [
+        (None, 0),
+        (signature(INT), 0),
+        (signature(INT, **dict.fromkeys("abcdefgh", INT)), 0b111111),
+        (signature(INT, a=pointer(FILE), b=pointer(INT), c=INT), 0b111),
+        (
+            signature(INT, a=pointer(VOID), b=pointer(pointer(INT)), c=FILE, d=INT),
+            0b1000,
+        ),
+    ],
+)
+def test_parameters_that_can_be_read(signed, bits):
+    """The kernel refuses a program that reads more than there are, and some types."""
+    assert parameter_constants(signed, target({"get_func_arg"})) == {
+        "parameters": bits,
+        "has_func_arg": True,
+    }
 
 
 @pytest.mark.parametrize(

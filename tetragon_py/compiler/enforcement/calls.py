@@ -205,8 +205,8 @@ clone3: task_alloc
 unshare: userns_create? capable?!
 setns: capable!
 ptrace: ptrace_access_check? ptrace_traceme?
-process_vm_readv: ptrace_access_check
-process_vm_writev: ptrace_access_check
+process_vm_readv: ptrace_access_check!
+process_vm_writev: ptrace_access_check!
 kill: task_kill
 tkill: task_kill
 tgkill: task_kill

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Override of system calls: each row of the table of LSM hooks is stopped."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.agent import Agent
+from tests.e2e.attempts import PROGRAMS, REFUSAL, Attempt, attempt, expected
+from tests.e2e.enforcement import needs_denial, override, write_policy
+from tetragon_py.compiler.enforcement.calls import guards_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: They return the old id, whatever happens.
+_SILENT = frozenset(("setfsuid", "setfsgid"))
+#: Of two guards the second one refuses, which replaces the error.
+_EPERM = frozenset(("unshare",))
+#: The start of each program needs it with other arguments: PROT_READ | PROT_EXEC.
+_FILTERS = {"mprotect": {"index": 2, "operator": "Equal", "values": ["5"]}}
+
+pytestmark = needs_denial
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_call_is_stopped(
+    tmp_path: Path, triggers: Path, scratch: Path, program: str
+) -> None:
+    """With an error that no kernel returns; and nothing has happened.
+
+    Each row has a name of the program for itself: others may prepare with its call.
+    """
+    rows = [row for row in PROGRAMS[program] if guards_of(row)]
+    names = {row: f"{program}-{row}" for row in rows}
+    for name in names.values():
+        (triggers / name).unlink(missing_ok=True)
+        (triggers / name).hardlink_to(triggers / program)
+    hooks = [
+        override(row, -REFUSAL, triggers / name, _FILTERS.get(row))
+        for row, name in names.items()
+    ]
+    policy = write_policy(tmp_path, "stop", {"kprobes": hooks})
+    found = {}
+    with Agent(tmp_path, "--tracing-policy", str(policy)) as agent:
+        for row, name in names.items():
+            folder = scratch / row
+            folder.mkdir()
+            found[row] = attempt(row, triggers, folder, program=name)
+        assert agent.stop() == 0
+
+    assert found == {row: _stopped(row) for row in rows}
+
+
+def _stopped(row: str) -> Attempt:
+    before = expected(row)
+    guards = guards_of(row)
+    if before.result == "absent" or before.number == errno.ENOSYS or not guards:
+        return before
+    if row in _SILENT:
+        return Attempt("done", 0, has_happened=False)
+    keeps_error = row not in _EPERM and guards[0].keeps_error
+    number = REFUSAL if keeps_error else errno.EPERM
+    return Attempt("refused", number, has_happened=False)

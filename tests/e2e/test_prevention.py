@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No race wins against a denial, by each way of denying; monitoring changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from tests.e2e.agent import Agent
+from tests.e2e.attempts import REFUSAL, race
+from tests.e2e.enforcement import needs_denial, write_policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TRIES = 10_000
+_DENY = {"action": "Override", "argError": -REFUSAL}
+_NOTIFY = {"action": "NotifyEnforcer", "argError": -REFUSAL}
+_FORBIDDEN = "/forbidden"
+_PORT = "4118"
+
+pytestmark = needs_denial
+
+
+class Way(NamedTuple):
+    """A race, and the section of a policy against it."""
+
+    race: str
+    section: str
+    hook: dict[str, Any]
+    argument: dict[str, Any]
+    operator: str
+    value: str
+    action: dict[str, Any] = _DENY
+    enforcers: tuple[str, ...] = ()
+
+
+def _call(name: str) -> dict[str, Any]:
+    return {"call": f"sys_{name}", "syscall": True}
+
+
+def _function(name: str) -> dict[str, Any]:
+    return {"call": name, "syscall": False}
+
+
+def _path(index: int, kind: str) -> tuple[dict[str, Any], str, str]:
+    return {"index": index, "type": kind}, "Postfix", _FORBIDDEN
+
+
+def _port(index: int) -> tuple[dict[str, Any], str, str]:
+    return {"index": index, "type": "sockaddr"}, "SPort", _PORT
+
+
+_ROOT = ({"index": 0, "type": "int"}, "Equal", "0")
+_LSM = "lsmhooks"
+_K = "kprobes"
+WAYS = {
+    "path by the call": Way("race_path", _K, _call("openat"), *_path(1, "string")),
+    "path by LSM": Way("race_path", _LSM, {"hook": "file_open"}, *_path(0, "file")),
+    "path by fmod_ret": Way(
+        "race_path", _K, _function("security_file_open"), *_path(0, "file")
+    ),
+    "cold path by the call": Way("race_cold", _K, _call("openat"), *_path(1, "string")),
+    "address by the call": Way("race_connect", _K, _call("connect"), *_port(1)),
+    "address by LSM": Way("race_connect", _LSM, {"hook": "socket_connect"}, *_port(1)),
+    "address by fmod_ret": Way(
+        "race_connect", _K, _function("security_socket_connect"), *_port(1)
+    ),
+    "exec by the call": Way("race_exec", _K, _call("execve"), *_path(0, "string")),
+    "exec by LSM": Way(
+        "race_exec", _LSM, {"hook": "bprm_check_security"}, *_path(0, "linux_binprm")
+    ),
+    "write by the call": Way("race_write", _K, _call("write"), *_path(0, "fd")),
+    "uid by the call": Way("race_setuid", _K, _call("setuid"), *_ROOT),
+    "uid by an enforcer": Way(
+        "race_setuid", _K, _call("setuid"), *_ROOT, _NOTIFY, ("sys_setuid",)
+    ),
+}
+
+
+def _spec(way: Way, binary: Path, mode: str) -> dict[str, Any]:
+    selector = {
+        "matchBinaries": [{"operator": "In", "values": [str(binary)]}],
+        "matchArgs": [
+            {
+                "index": way.argument["index"],
+                "operator": way.operator,
+                "values": [way.value],
+            }
+        ],
+        "matchActions": [way.action],
+    }
+    spec: dict[str, Any] = {
+        "options": [{"name": "policy-mode", "value": mode}],
+        way.section: [{**way.hook, "args": [way.argument], "selectors": [selector]}],
+    }
+    if way.enforcers:
+        spec["enforcers"] = [{"calls": list(way.enforcers)}]
+    return spec
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_nothing_gets_through(
+    tmp_path: Path, triggers: Path, scratch: Path, name: str
+) -> None:
+    """Four threads try 10,000 times, and what they are refused is told."""
+    way = WAYS[name]
+    policy = write_policy(
+        tmp_path, "prevent", _spec(way, triggers / way.race, "enforce")
+    )
+    with Agent(tmp_path, "--tracing-policy", str(policy), "--fields=extended") as agent:
+        status, told = race(way.race, triggers, scratch, _TRIES)
+        assert agent.stop() == 0
+        events = agent.events()
+
+    assert (status, told["got_through"]) == (0, 0), told
+    assert told["refused"] > 0
+    assert told["other_errors"] == {}
+    bodies = [body for event in events for body in event.values() if "hit" in body]
+    assert {body["policy_name"] for body in bodies} == {"prevent"}
+    assert "denied" in {body["hit"]["effect"] for body in bodies}
+
+
+@pytest.mark.parametrize("name", ["path by the call", "address by LSM"])
+def test_monitor_mode_changes_nothing(
+    tmp_path: Path, triggers: Path, scratch: Path, name: str
+) -> None:
+    """The same policies in monitor mode: all gets through, and is counted."""
+    way = WAYS[name]
+    policy = write_policy(tmp_path, "watch", _spec(way, triggers / way.race, "monitor"))
+    with Agent(tmp_path, "--tracing-policy", str(policy), "--fields=extended") as agent:
+        status, told = race(way.race, triggers, scratch, 1000)
+        assert agent.stop() == 0
+        events = agent.events()
+
+    assert (status, told["refused"]) == (1, 0), told
+    assert told["got_through"] > 0
+    bodies = [body for event in events for body in event.values() if "hit" in body]
+    assert len(bodies) >= told["got_through"]
+    assert {body["hit"]["effect"] for body in bodies} == {"observed"}
+    assert {body["action"] for body in bodies} == {"KPROBE_ACTION_OVERRIDE"}
