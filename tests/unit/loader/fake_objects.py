@@ -86,7 +86,7 @@ class Programs(dict[str, FakeProgram]):
         super().__init__()
         self._kernel = kernel
 
-    def __missing__(self, name):
+    def __missing__(self, name):  # as if all objects had all programs
         self[name] = FakeProgram(name, self._kernel)
         return self[name]
 
