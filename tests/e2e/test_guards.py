@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 #: They return the old id, whatever happens.
 _SILENT = frozenset(("setfsuid", "setfsgid"))
-#: Of two guards the second one refuses, which replaces the error.
-_EPERM = frozenset(("unshare",))
+#: Where not the first guard refuses, or the kernel has an error of its own.
+_OTHER_ERRORS = {
+    "unshare": errno.EPERM,
+    "setgroups": errno.EPERM,
+    "keyctl": errno.ENOKEY,
+}
 #: The start of each program needs it with other arguments: PROT_READ | PROT_EXEC.
 _FILTERS = {"mprotect": {"index": 2, "operator": "Equal", "values": ["5"]}}
 
@@ -62,6 +66,6 @@ def _stopped(row: str) -> Attempt:
         return before
     if row in _SILENT:
         return Attempt("done", 0, has_happened=False)
-    keeps_error = row not in _EPERM and guards[0].keeps_error
-    number = REFUSAL if keeps_error else errno.EPERM
+    number = REFUSAL if guards[0].keeps_error else errno.EPERM
+    number = _OTHER_ERRORS.get(row, number)
     return Attempt("refused", number, has_happened=False)

@@ -18,8 +18,8 @@ the hook:
     address:1     struct sockaddr in the kernel
     binary:0      struct linux_binprm
 
-A hook with `?` is not passed by every use of the call. One with `!` replaces the error
-by its own (EPERM).
+A hook with `?` is not passed by every use of the call. With `!` the kernel replaces the
+error by its own, which is mostly EPERM.
 
 Sources: fs/, net/, kernel/, security/security.c of Linux 5.10 to 7.2.
 """
@@ -272,7 +272,7 @@ shmat: shm_shmat
 shmctl: shm_shmctl
 add_key: key_permission
 request_key: key_permission
-keyctl: key_permission?
+keyctl: key_permission?!
 """
 
 #: What io_uring can do without the system call: its requests pass the same hooks.
