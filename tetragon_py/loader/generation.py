@@ -20,6 +20,7 @@ from tetragon_py.errors import LimitError, TetragonError
 from tetragon_py.libbpf.programs import wait_for_programs
 from tetragon_py.loader.counters import SelectorKey, match_key, sum_counters
 from tetragon_py.loader.hooks import Hooks
+from tetragon_py.loader.notes import VerdictNotes, leaves_notes
 from tetragon_py.loader.tables import PolicyTables, SelectorNumbers, StoredTables
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class PolicyGenerations:
         self._maps = sensor.shared.maps
         self._tables = PolicyTables(self._maps)
         self._hooks = Hooks(sensor.shared, target)
+        self._notes = VerdictNotes(sensor.shared)
         self._name_match = name_match
         sensor.losses.hook_misses = self._hooks.missed
         self._current: dict[AttachPoint, _Hook] = {}
@@ -133,6 +135,8 @@ class PolicyGenerations:
                 classes = self._tables.store_classes(plan.classes)
             self._prepare_classes(classes, generation)
             self._write_index(wanted, generation)
+            if leaves_notes(plan):
+                self._notes.begin()
         except BaseException:
             for hook_state in fresh:
                 hook_state.tables.give_back()
@@ -156,6 +160,8 @@ class PolicyGenerations:
         )
         old_classes, self._classes = self._classes, classes
         self._class_plan = plan.classes
+        if not leaves_notes(plan):
+            self._notes.end()
         self._clean(previous, old_classes)
         return switch
 
@@ -190,6 +196,7 @@ class PolicyGenerations:
     def close(self) -> None:
         """Take all hooks out of the kernel; twice does nothing."""
         self._hooks.close()
+        self._notes.end()
         self._current.clear()
 
     # ---- one hook ----

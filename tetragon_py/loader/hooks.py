@@ -82,7 +82,7 @@ class Hooks:
         self._undo: dict[int, contextlib.ExitStack] = {}
         self._programs: dict[int, list[Program]] = {}
         self._dispatcher = contextlib.ExitStack()
-        self._dispatched: set[int] = set()
+        self._dispatched: dict[int, tuple[int, bool]] = {}  # row, 32-bit calls
         self._sees_returns = False
         self._missed_before = 0  # by hooks that are gone
         self._next = 1
@@ -127,7 +127,7 @@ class Hooks:
         self._undo.pop(number).close()
         self._free.append(number)
         if number in self._dispatched:
-            self._dispatched.discard(number)
+            del self._dispatched[number]
             if not self._dispatched:
                 self._missed_before += _missed(self._dispatcher_programs)
                 self._dispatcher.close()
@@ -165,9 +165,10 @@ class Hooks:
         if wants_return and not self._sees_returns:
             self._dispatcher.enter_context(self._exit_program.attach())
             self._sees_returns = True
-        self._dispatched.add(number)
-        self._write_syscall(point, row, number)
-        undo.callback(self._clear_syscall, point, row, number)
+        place = (row, point.abi in COMPAT_ABIS)
+        self._dispatched[number] = place
+        self._write_syscall(place, number)
+        undo.callback(self._clear_syscall, number)
         return self._dispatcher_programs
 
     def _load_dispatcher(self) -> None:
@@ -181,21 +182,20 @@ class Hooks:
             self._dispatcher = undo.pop_all()
             self._sees_returns = False
 
-    def _write_syscall(self, point: AttachPoint, row: int, number: int) -> None:
-        value = self._read_syscall(row)
-        value[point.abi in COMPAT_ABIS] = number
+    def _write_syscall(self, place: tuple[int, bool], number: int) -> None:
+        row, is_compat = place
         key = row.to_bytes(_NUMBER_BYTES, "little")
+        found = self._shared.maps["syscalls"].lookup(key)
+        value = list(_SYSCALL_HOOKS.unpack(found)) if found else [0, 0]
+        value[is_compat] = number
         self._shared.maps["syscalls"].update(key, _SYSCALL_HOOKS.pack(*value))
 
-    # A hook that took its place keeps it.
-    def _clear_syscall(self, point: AttachPoint, row: int, number: int) -> None:
-        if self._read_syscall(row)[point.abi in COMPAT_ABIS] == number:
-            self._write_syscall(point, row, 0)
-
-    def _read_syscall(self, row: int) -> list[int]:
-        key = row.to_bytes(_NUMBER_BYTES, "little")
-        value = self._shared.maps["syscalls"].lookup(key)
-        return list(_SYSCALL_HOOKS.unpack(value)) if value else [0, 0]
+    # A hook that took its place keeps it, one whose place it took has it again.
+    def _clear_syscall(self, number: int) -> None:
+        place = self._dispatched[number]
+        sharers = [n for n, one in self._dispatched.items() if one == place]
+        sharers.remove(number)
+        self._write_syscall(place, sharers[-1] if sharers else 0)
 
     def _attach_function(
         self,

@@ -41,7 +41,11 @@ _FUNCTIONS = {
     "inode_alloc_security": "security_inode_alloc",
     "msg_queue_alloc_security": "security_msg_queue_alloc",
     "sem_alloc_security": "security_sem_alloc",
+    "settime": "security_settime64",
     "shm_alloc_security": "security_shm_alloc",
+    "sk_alloc_security": "security_sk_alloc",
+    "socket_sock_rcv_skb": "security_sock_rcv_skb",
+    "userns_create": "security_create_user_ns",
 }
 
 
@@ -113,7 +117,8 @@ class SecurityPrograms:
         if "lsm" not in target.features:
             found = security_function(hook, target)
             if found is None or "fmod_ret" not in target.features:
-                raise UnsupportedError(f"LSM hook {hook}", "bpf in its list lsm=")
+                reason = "its list lsm= is without bpf, and no function has the same"
+                raise UnsupportedError(f"LSM hook {hook}", "5.7", reason)
             way, function = "fmod", found
         constants = {
             "hook_number": number,
@@ -213,7 +218,13 @@ class Guards:
     def remove(self, point: AttachPoint, hook: int) -> None:
         """Take a hook away, and the program with the last of its hooks."""
         guard = self._guards[point.through]
-        self._delete(guard, guard.calls.pop(hook))
+        row = guard.calls.pop(hook)
+        # Of a hook that took its place, or whose place it took.
+        others = [other for other, its in guard.calls.items() if its == row]
+        if others:
+            self._write(guard, row, others[-1])
+        else:
+            self._delete(guard, row)
         if hook in guard.io_uring:
             # No gap: the program reads them up to the first that is not there.
             last = guard.io_uring.pop()

@@ -203,9 +203,8 @@ def _check_parts(data: dict[str, Any]) -> Iterator[Finding]:
         for name, raw in (raw_macros if isinstance(raw_macros, dict) else {}).items()
         for _, macro in _valid(Selector, [raw])
     }
-    around = Surroundings(
-        {entry.name: entry.type for _, entry in lists},
-        has_enforcers="enforcers" in spec,
+    around = Surroundings.of(
+        (entry for _, entry in lists), has_enforcers="enforcers" in spec
     )
     for section, index, raw in _raw_hooks(data):
         path = ("spec", section.value, index)

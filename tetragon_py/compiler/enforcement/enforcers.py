@@ -73,7 +73,8 @@ def _points(
     call: str, path: Path, lists: Lists, target: Target, found: list[Finding]
 ) -> Iterator[AttachPoint]:
     is_syscall = not call.startswith(_SECURITY)
-    hook = KprobeHook.model_validate({"call": call, "syscall": is_syscall})
+    # Not validated again: here a call may have its ABI, "i386/sys_setuid".
+    hook = KprobeHook.model_construct(call=call, syscall=is_syscall)
     said: list[Finding] = []
     for point in attach_points(hook, path, lists, target, said):
         if point.kind == "function":

@@ -43,6 +43,10 @@ _FORMS = {
     "address": (c.ARGUMENT_SOCKADDR, c.FORM_KERNEL, _T.SOCKADDR),
     "binary": (c.ARGUMENT_LINUX_BINPRM, c.FORM_PLAIN, _T.LINUX_BINPRM),
 }
+#: Types of arguments that the kernel has made something of; numbers stay numbers, also
+#: that of a descriptor.
+_NAMES = frozenset((_T.STRING, _T.FD))
+_ADDRESSES = frozenset((_T.SOCKADDR, _T.SOCKADDR_UN))
 #: What these are read through can be changed by another thread.
 _CHANGEABLE = frozenset((c.FORM_USER, c.FORM_FD, c.FORM_IOVEC))
 _EPERM = -1
@@ -123,7 +127,8 @@ def _argument(captured: Captured | None, known: KernelObject | None) -> Captured
     if captured is None or captured.plan is None:
         return captured
     plan = captured.plan
-    if known is None:
+    of_address = known is not None and known.kind == "address"
+    if known is None or captured.type not in (_ADDRESSES if of_address else _NAMES):
         if plan.source != c.FROM_REGISTER:
             return captured
         behind = plan.size_register and plan.size_register + REGISTERS
@@ -133,6 +138,10 @@ def _argument(captured: Captured | None, known: KernelObject | None) -> Captured
     if captured.type is _T.FD:
         asked = _T.FILE
     plan = ArgumentPlan(kind, c.FROM_REGISTER, form, known.parameter)
+    if captured.type is _T.SOCKADDR_UN:  # the next parameter is its length
+        behind = known.parameter + 2
+        plan = replace(plan, type=c.ARGUMENT_SOCKADDR_UN, size_register=behind)
+        asked = captured.type
     if known.kind == "child":
         plan = replace(plan, size_register=1 + known.folder)
     return Captured(plan, asked)

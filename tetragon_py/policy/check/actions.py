@@ -87,6 +87,10 @@ def check_actions(
     """Yield what is wrong with the actions of a selector; `path` leads to it."""
     for index, action in enumerate(selector.match_actions):
         place = (*path, "matchActions", index)
+        if action.action is ActionKind.OVERRIDE and selector.match_return_args:
+            text = "Override comes too late: matchReturnArgs waits for the return"
+            hint = "filter on arguments, or move what is filtered to another selector"
+            yield error((*place, "action"), text, hint)
         yield from _check(section, hook, place, action, has_enforcers=has_enforcers)
     returns = isinstance(hook, ReturningHook) and hook.return_
     for index, action in enumerate(selector.match_return_actions):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tetragon_py.policy.check.actions import check_actions
 from tetragon_py.policy.check.arguments import check_arguments
 from tetragon_py.policy.check.filters import check_filters, check_list_name
+from tetragon_py.policy.check.interrupts import check_interrupts
 from tetragon_py.policy.diagnostic import (
     Finding,
     Path,
@@ -25,7 +26,7 @@ from tetragon_py.policy.model.hooks import Hook, HookSection, KprobeHook, Uprobe
 from tetragon_py.policy.model.policy import ListType, NameList, Policy, PolicyKind, Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Surroundings", "check_hook", "check_list", "check_policy"]
 
@@ -37,14 +38,24 @@ class Surroundings:
     """What the rules of a hook need to know of the rest of its policy."""
 
     lists: dict[str, ListType] = field(default_factory=dict)
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of each list
     has_enforcers: bool = False
+
+    @classmethod
+    def of(cls, lists: Iterable[NameList], *, has_enforcers: bool) -> Surroundings:
+        """Those of a policy with these lists."""
+        lists = tuple(lists)
+        return cls(
+            {entry.name: entry.type for entry in lists},
+            {entry.name: entry.values for entry in lists},
+            has_enforcers=has_enforcers,
+        )
 
 
 def check_policy(policy: Policy) -> Iterator[Finding]:
     """Yield what is wrong with a policy whose macros were expanded."""
     spec = policy.spec
-    lists = {entry.name: entry.type for entry in spec.lists}
-    around = Surroundings(lists, has_enforcers=bool(spec.enforcers))
+    around = Surroundings.of(spec.lists, has_enforcers=bool(spec.enforcers))
     hooks = list(policy.hooks())
     if not hooks and not spec.loader:
         yield warning(("spec",), "has no hooks: the policy does nothing")
@@ -57,7 +68,7 @@ def check_policy(policy: Policy) -> Iterator[Finding]:
         for position, call in enumerate(enforcer.calls):
             if call.startswith("list:"):
                 place = ("spec", "enforcers", index, "calls", position)
-                yield from check_list_name(place, call, lists)
+                yield from check_list_name(place, call, around.lists)
     yield from _check_lists(spec)
     yield from _check_options(spec)
 
@@ -77,6 +88,7 @@ def check_hook(
         yield from check_actions(
             section, hook, place, selector, has_enforcers=around.has_enforcers
         )
+        yield from check_interrupts(hook, place, selector, around.names)
 
 
 def _check_uprobe(path: Path, hook: UprobeHook) -> Iterator[Finding]:
