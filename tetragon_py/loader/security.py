@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.enforcement.calls import IO_URING_CALLS
-from tetragon_py.errors import UnsupportedError, VerifierError
+from tetragon_py.errors import KernelError, UnsupportedError, VerifierError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,13 +113,7 @@ class SecurityPrograms:
         signature = target.lsm_hook(hook)
         if signature is None:  # libbpf would keep a descriptor open
             raise UnsupportedError(f"LSM hook {hook}", "another version")
-        way, function = "lsm", hook  # libbpf puts bpf_lsm_ before it
-        if "lsm" not in target.features:
-            found = security_function(hook, target)
-            if found is None or "fmod_ret" not in target.features:
-                reason = "its list lsm= is without bpf, and no function has the same"
-                raise UnsupportedError(f"LSM hook {hook}", "5.7", reason)
-            way, function = "fmod", found
+        ways = self._ways(hook, target)
         constants = {
             "hook_number": number,
             **parameter_constants(signature, target),
@@ -128,8 +122,35 @@ class SecurityPrograms:
         if self._can_forbid_preemption is None:
             known = target.function("bpf_preempt_disable")
             self._can_forbid_preemption = known is not None
+        *others, (last, last_function) = ways
+        for way, function in others:
+            # Newer kernels refuse programs in some LSM hooks.
+            with contextlib.suppress(KernelError):
+                return self._attach(f"{role}_{way}", function, constants, undo)
+        return self._attach(f"{role}_{last}", last_function, constants, undo)
+
+    @staticmethod
+    def _ways(hook: str, target: SecurityTarget) -> list[tuple[str, str]]:
+        ways = []
+        if "lsm" in target.features:
+            ways.append(("lsm", hook))  # libbpf puts bpf_lsm_ before it
+        function = security_function(hook, target)
+        if function is not None and "fmod_ret" in target.features:
+            ways.append(("fmod", function))
+        if not ways:
+            reason = "its list lsm= is without bpf, and no function has the same"
+            raise UnsupportedError(f"LSM hook {hook}", "5.7", reason)
+        return ways
+
+    def _attach(
+        self,
+        name: str,
+        function: str,
+        constants: Mapping[str, int],
+        undo: contextlib.ExitStack,
+    ) -> Program:
         with contextlib.ExitStack() as attempt:
-            program = self._load(f"{role}_{way}", function, constants, attempt)
+            program = self._load(name, function, constants, attempt)
             attempt.enter_context(program.attach())
             undo.enter_context(attempt.pop_all())
         return program
@@ -145,11 +166,11 @@ class SecurityPrograms:
         # functions then.
         if self._can_forbid_preemption:
             forbidding = {**constants, "can_forbid_preemption": 1}
-            try:
+            with contextlib.suppress(VerifierError):
                 return self._load_once(name, function, forbidding, undo)
-            except VerifierError:
-                self._can_forbid_preemption = False
-        return self._load_once(name, function, constants, undo)
+        program = self._load_once(name, function, constants, undo)
+        self._can_forbid_preemption = False
+        return program
 
     def _load_once(
         self,
