@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -164,6 +165,35 @@ def test_enforcement_is_announced(tmp_path: Path) -> None:
 
     assert (said["policy"], said["actions"]) == ("kill", ["Sigkill"])
     assert (said["level"], said["file"]) == ("info", str(policy))
+
+
+@pytest.mark.parametrize("mode", ["enforce", "monitor"])
+def test_event_says_what_was_done(tmp_path: Path, mode: str) -> None:
+    """The same action in both modes, as in Tetragon; what came of it differs."""
+    spec = OPENS.format(prefix=tmp_path / "watched")
+    spec += "    matchActions: [{action: Sigkill}]\n"
+    spec += f"options: [{{name: policy-mode, value: {mode}}}]\n"
+    policy = write(tmp_path, "kill", spec)
+    (tmp_path / "watched").write_text("x")
+    options = ("--tracing-policy", str(policy), "--fields", "extended")
+    with Agent(tmp_path, *options) as agent:
+        run = read(agent, tmp_path / "watched")
+        assert agent.stop() == 0
+    event = one([event for event in run.events if "process_kprobe" in event])
+    body = event["process_kprobe"]
+    hit = body["hit"]
+
+    assert body["action"] == "KPROBE_ACTION_SIGKILL"
+    assert (hit["asked"], hit["mode"]) == (["SIGKILL"], mode)
+    if mode == "enforce":
+        assert (run.status, run.output) == (-signal.SIGKILL, b"")
+        assert (hit["done"], hit["effect"]) == (["POST", "SIGNAL"], "signalled")
+        assert (hit["mechanism"], hit["signal"]) == ("signal", "SIGKILL")
+        assert event["lane"] == "verdict"
+    else:
+        assert (run.status, run.output) == (0, b"x")
+        assert (hit["done"], hit["effect"]) == (["POST"], "observed")
+        assert event["lane"] == "policy"
 
 
 # ---- bad policies ----

@@ -127,7 +127,18 @@ def _guard(
     )
     _warn_of_races(made, found)
     _warn_of_errors(made, guard, found)
-    return made
+    return made if guard.keeps_error else _with_own_error(made)
+
+
+# So that events name the error that the caller gets.
+def _with_own_error(entry: HookEntry) -> HookEntry:
+    selectors = tuple(
+        replace(one, actions=one.actions._replace(error=_EPERM))
+        if one.actions.actions & c.ACTION_OVERRIDE
+        else one
+        for one in entry.selectors
+    )
+    return replace(entry, selectors=selectors)
 
 
 def _argument(captured: Captured | None, known: KernelObject | None) -> Captured | None:
