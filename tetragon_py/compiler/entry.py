@@ -46,6 +46,7 @@ class HookEntry:
         returned: Of `returnArg`.
         tells_return: The event comes when the function returns.
         selectors: At least one.
+        compared: What is captured besides, for conditions only.
     """
 
     policy: str
@@ -56,12 +57,13 @@ class HookEntry:
     returned: ArgumentPlan | None
     tells_return: bool
     selectors: tuple[SelectorEntry, ...]
+    compared: tuple[ArgumentPlan, ...] = ()
 
     @property
     def arguments(self) -> list[ArgumentPlan]:
         """All that is captured for it, each once."""
         returned = () if self.returned is None else (self.returned,)
-        return list(dict.fromkeys((*self.args, *self.data, *returned)))
+        return list(dict.fromkeys((*self.args, *self.data, *returned, *self.compared)))
 
     @property
     def place(self) -> str:

@@ -19,7 +19,9 @@ the hook:
     binary:0      struct linux_binprm
 
 A hook with `?` is not passed by every use of the call. With `!` the kernel replaces the
-error by its own, which is mostly EPERM.
+error by its own, which is mostly EPERM. With `&` it decides only if its second
+parameter has one of these bits (MAY_READ 4, MAY_WRITE 2): io_uring comes there without
+the number of a call.
 
 Sources: fs/, net/, kernel/, security/security.c of Linux 5.10 to 7.2.
 """
@@ -55,12 +57,14 @@ class Guard(NamedTuple):
         objects: Argument of the call -> what the hook has of it.
         is_partial: Not every use of the call passes it.
         keeps_error: The call returns the error of the hook.
+        access: Bits of which the hook's second parameter has to have one; 0: any.
     """
 
     hook: str
     objects: dict[int, KernelObject]
     is_partial: bool = False
     keeps_error: bool = True
+    access: int = 0
 
 
 _TABLE = """
@@ -106,18 +110,18 @@ statx: inode_getattr(1=path:0)
 fstat: inode_getattr
 readlink: inode_readlink
 readlinkat: inode_readlink
-setxattr: inode_setxattr
-lsetxattr: inode_setxattr
-fsetxattr: inode_setxattr
-getxattr: inode_getxattr
-lgetxattr: inode_getxattr
-fgetxattr: inode_getxattr
+setxattr: inode_setxattr inode_set_acl
+lsetxattr: inode_setxattr inode_set_acl
+fsetxattr: inode_setxattr inode_set_acl
+getxattr: inode_getxattr inode_get_acl
+lgetxattr: inode_getxattr inode_get_acl
+fgetxattr: inode_getxattr inode_get_acl
 listxattr: inode_listxattr
 llistxattr: inode_listxattr
 flistxattr: inode_listxattr
-removexattr: inode_removexattr
-lremovexattr: inode_removexattr
-fremovexattr: inode_removexattr
+removexattr: inode_removexattr inode_remove_acl
+lremovexattr: inode_removexattr inode_remove_acl
+fremovexattr: inode_removexattr inode_remove_acl
 utime: inode_setattr
 utimes: inode_setattr
 utimensat: inode_setattr
@@ -125,23 +129,23 @@ futimesat: inode_setattr
 statfs: sb_statfs
 fstatfs: sb_statfs
 # ---- files by descriptor ----
-read: file_permission(0=file:0)
-pread64: file_permission(0=file:0)
-readv: file_permission(0=file:0)
-preadv: file_permission(0=file:0)
-preadv2: file_permission(0=file:0)
-write: file_permission(0=file:0)
-pwrite64: file_permission(0=file:0)
-writev: file_permission(0=file:0)
-pwritev: file_permission(0=file:0)
-pwritev2: file_permission(0=file:0)
+read: file_permission&4(0=file:0)
+pread64: file_permission&4(0=file:0)
+readv: file_permission&4(0=file:0)
+preadv: file_permission&4(0=file:0)
+preadv2: file_permission&4(0=file:0)
+write: file_permission&2(0=file:0)
+pwrite64: file_permission&2(0=file:0)
+writev: file_permission&2(0=file:0)
+pwritev: file_permission&2(0=file:0)
+pwritev2: file_permission&2(0=file:0)
 sendfile: file_permission
 splice: file_permission
 copy_file_range: file_permission
-fallocate: file_permission(0=file:0)
+fallocate: file_permission&2(0=file:0)
 getdents: file_permission(0=file:0)
 getdents64: file_permission(0=file:0)
-ioctl: file_ioctl(0=file:0)
+ioctl: file_ioctl(0=file:0) file_ioctl_compat(0=file:0)
 fcntl: file_fcntl(0=file:0)
 flock: file_lock(0=file:0)
 mmap: mmap_file(4=file:0)
@@ -170,8 +174,8 @@ mount: sb_mount(0=text:0 1=path:1 2=text:2)
 umount2: sb_umount
 move_mount: move_mount
 pivot_root: sb_pivotroot(0=path:1 1=path:0)
-fsopen: capable?!
-open_tree: file_open? file_alloc_security?
+fsopen: file_alloc_security
+open_tree: file_alloc_security
 swapon: capable!
 swapoff: capable!
 quotactl: quotactl
@@ -237,9 +241,9 @@ ioprio_get: task_getioprio
 setrlimit: task_setrlimit
 prlimit64: task_prlimit? task_setrlimit?
 setpgid: task_setpgid
-getpgid: task_getpgid
-getsid: task_getsid
-move_pages: task_movememory
+getpgid: task_getpgid?
+getsid: task_getsid?
+move_pages: task_movememory?
 migrate_pages: task_movememory
 # ---- the kernel itself ----
 bpf: bpf
@@ -259,15 +263,15 @@ setdomainname: capable!
 iopl: capable?!
 ioperm: capable?!
 # ---- System V and keys ----
-msgget: msg_queue_associate? msg_queue_alloc_security?
+msgget: msg_queue_associate msg_queue_alloc_security
 msgsnd: msg_queue_msgsnd
 msgrcv: msg_queue_msgrcv
 msgctl: msg_queue_msgctl
-semget: sem_associate? sem_alloc_security?
+semget: sem_associate sem_alloc_security
 semop: sem_semop
 semtimedop: sem_semop
 semctl: sem_semctl
-shmget: shm_associate? shm_alloc_security?
+shmget: shm_associate shm_alloc_security
 shmat: shm_shmat
 shmctl: shm_shmctl
 add_key: key_permission
@@ -275,12 +279,13 @@ request_key: key_permission
 keyctl: key_permission?!
 """
 
-#: What io_uring can do without the system call: its requests pass the same hooks.
+#: What io_uring can do without the system call: its requests pass the same hooks. Not
+#: pipe2: in its hook nothing tells it from any other new file.
 IO_URING_CALLS = frozenset(
     (
         *("accept", "accept4", "bind", "connect", "creat", "fallocate", "fgetxattr"),
         *("fsetxattr", "ftruncate", "getxattr", "link", "linkat", "listen", "mkdir"),
-        *("mkdirat", "open", "openat", "openat2", "pipe", "pipe2", "pread64"),
+        *("mkdirat", "open", "openat", "openat2", "pread64"),
         *("preadv", "preadv2", "pwrite64", "pwritev", "pwritev2", "read", "readv"),
         *("recvfrom", "recvmsg", "rename", "renameat", "renameat2", "rmdir"),
         *("sendmsg", "sendto", "setxattr", "shutdown", "socket", "splice", "statx"),
@@ -288,7 +293,7 @@ IO_URING_CALLS = frozenset(
     )
 )
 
-_HOOK = re.compile(r"(\w+)(?:\(([^)]*)\))?(\??)(!?)")
+_HOOK = re.compile(r"(\w+)(?:&(\d))?(?:\(([^)]*)\))?(\??)(!?)")
 _OBJECT = re.compile(r"(\d)=(\w+):(\d)(?:,(\d))?")
 
 
@@ -300,12 +305,13 @@ def _table() -> dict[str, tuple[Guard, ...]]:
 
 
 def _guard(match: re.Match[str]) -> Guard:
-    name, objects, partial, replaces = match.groups()
+    name, access, objects, partial, replaces = match.groups()
     return Guard(
         name,
         {int(one[1]): _object(one) for one in _OBJECT.finditer(objects or "")},
         is_partial=bool(partial),
         keeps_error=not replaces,
+        access=int(access or 0),
     )
 
 

@@ -17,6 +17,7 @@ from tetragon_py.compiler.capture.surface import REGISTERS
 from tetragon_py.compiler.enforcement.calls import IO_URING_CALLS, Guard, guards_of
 from tetragon_py.compiler.enforcement.division import denying_part
 from tetragon_py.compiler.plan import ArgumentPlan, AttachPoint
+from tetragon_py.compiler.selectors.conditions import Bits, Condition, Lookup, Place
 from tetragon_py.compiler.selectors.filters import compile_filters
 from tetragon_py.policy.diagnostic import Cause, Finding, error, quote, warning
 from tetragon_py.policy.model.arguments import ArgumentType
@@ -50,6 +51,9 @@ _ADDRESSES = frozenset((_T.SOCKADDR, _T.SOCKADDR_UN))
 #: What these are read through can be changed by another thread.
 _CHANGEABLE = frozenset((c.FORM_USER, c.FORM_FD, c.FORM_IOVEC))
 _EPERM = -1
+#: The second parameter of a hook, as a number.
+_ACCESS = ArgumentPlan(c.ARGUMENT_INT32, c.FROM_REGISTER, index=1, size=4)
+_HAS_ACCESS = Lookup(Place(c.SOURCE_ARGUMENT, _ACCESS), c.DIMENSION_BITS)
 
 
 def guard_points(point: AttachPoint, target: Target) -> dict[AttachPoint, Guard]:
@@ -110,6 +114,8 @@ def _guard(
             selector = hook.selectors[one.number]
             place = (*entry.path, "selectors", one.number)
             conditions = compile_filters(selector, place, seen, context, found)
+            if guard.access:
+                conditions.add(Condition(_HAS_ACCESS, Bits(guard.access)))
         selectors.append(replace(one, conditions=conditions))
     made = replace(
         entry,
@@ -117,6 +123,7 @@ def _guard(
         args=tuple(one.plan for one in args if one is not None and one.plan),
         data=tuple(one.plan for one in data if one is not None and one.plan),
         selectors=tuple(selectors),
+        compared=(_ACCESS,) if guard.access else (),
     )
     _warn_of_races(made, found)
     _warn_of_errors(made, guard, found)

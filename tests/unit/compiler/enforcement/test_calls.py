@@ -64,6 +64,7 @@ def test_a_row():
     assert guards_of("adjtimex") == (
         Guard("capable", {}, is_partial=True, keeps_error=False),
     )
+    assert guards_of("write")[0].access == 2
     assert guards_of("getpid") == ()
 
 

@@ -149,7 +149,7 @@ def test_only_the_selectors_that_deny_are_refused():
 )
 def test_an_argument_is_what_the_kernel_made_of_it(call, through, shown, plan):
     """The kernel's object where the hook has one, else the register of the call."""
-    [seen] = guards(spec(call, shown))[through].arguments
+    seen = guards(spec(call, shown))[through].arguments[0]
 
     assert (seen.type, seen.source, seen.form, seen.index) == plan
 
@@ -157,7 +157,7 @@ def test_an_argument_is_what_the_kernel_made_of_it(call, through, shown, plan):
 def test_a_size_is_a_register_of_the_call_too():
     """A buffer is as long as another argument of the call says."""
     hook = guards(spec("write", argument(1, "char_buf", sizeArgIndex=3)))
-    [seen] = hook["file_permission"].arguments
+    seen = hook["file_permission"].arguments[0]
 
     assert (seen.source, seen.size_register) == (c.FROM_SYSCALL, 1 + 6 + 2)
 
@@ -198,6 +198,19 @@ def test_a_descriptor_that_is_no_object_of_the_hook():
 
     assert guards(policy)["file_open"].arguments[0].form == c.FORM_FD
     assert "prevents, but not against a racing thread" in said(policy)[0]
+
+
+def test_reads_are_not_writes():
+    """Both pass one hook, and io_uring comes there without the number of a call."""
+    [hook] = guards(spec("write", argument(0, "fd"))).values()
+    [dimension] = hook.dimensions
+
+    assert [one.type for one in hook.arguments] == [
+        c.ARGUMENT_FILE,
+        c.ARGUMENT_INT32,  # the hook's mask: no argument of the policy
+    ]
+    assert hook.selectors[0].arguments == (0,)
+    assert (dimension.slot, dimension.rows, dimension.miss) == (1, ((1, 1),), 0)
 
 
 # ---- what is said ----
