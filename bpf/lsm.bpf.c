@@ -119,30 +119,32 @@ static __always_inline bool may_be_io_uring(void)
 
 static __always_inline long guard(__u64 *ctx, __u32 mechanism)
 {
-	__u32 hook = find_guard(current_syscall() | (is_compat_syscall() ? GUARD_COMPAT : 0));
+	__u32 own = find_guard(current_syscall() | (is_compat_syscall() ? GUARD_COMPAT : 0));
+	bool others = may_be_io_uring() && find_guard(GUARD_IO_URING);
 	__u32 generation = 0, i;
 	struct hit *hit;
 	long verdict = 0;
 
-	if (!hook && (!may_be_io_uring() || !find_guard(GUARD_IO_URING)))
+	if (!own && !others)
 		return 0;
 	hit = take_hit(ctx, mechanism);
 	if (!hit)
-		return verdict_without_hit(find_config(hook, &generation));
-	if (hook) {
+		return verdict_without_hit(find_config(own, &generation));
+	if (own) {
 		capture_syscall();
-		verdict = run_guard(hook);
-	} else {
-		hit->lacks_syscall = 1;
-		for (i = 0; i < GUARD_IO_URING_MAX; i++) {
-			long found;
+		verdict = run_guard(own);
+	}
+	hit->lacks_syscall = 1;
+	for (i = 0; others && i < GUARD_IO_URING_MAX; i++) {
+		__u32 hook = find_guard(GUARD_IO_URING + i);
+		long found;
 
-			hook = find_guard(GUARD_IO_URING + i);
-			if (!hook)
-				break;
-			found = run_guard(hook);
-			verdict = verdict ? verdict : found;
-		}
+		if (!hook)
+			break;
+		if (hook == own)
+			continue;
+		found = run_guard(hook);
+		verdict = verdict ? verdict : found;
 	}
 	hit->owner = 0;
 	return verdict;

@@ -41,7 +41,7 @@ from tetragon_py.policy.diagnostic import (
     warning,
 )
 from tetragon_py.policy.model.hooks import ReturningHook
-from tetragon_py.policy.model.options import OnReadError
+from tetragon_py.policy.model.options import OnReadError, OverrideMethod
 from tetragon_py.policy.model.policy import Policy, PolicyKind
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ class _Compiler:
                 self._selector(number, selector, path, captured, options)
                 for number, selector in enumerate(selectors)
             ),
+            prefers_fmod=options.override_method is OverrideMethod.FMOD_RET,
         )
         if point.kind != "syscall" or not is_denying(entry):
             self.entries += divide_by_time(entry)

@@ -47,6 +47,7 @@ class HookEntry:
         tells_return: The event comes when the function returns.
         selectors: At least one.
         compared: What is captured besides, for conditions only.
+        prefers_fmod: Denials are to be made by fmod_ret (option override-method).
     """
 
     policy: str
@@ -58,6 +59,7 @@ class HookEntry:
     tells_return: bool
     selectors: tuple[SelectorEntry, ...]
     compared: tuple[ArgumentPlan, ...] = ()
+    prefers_fmod: bool = False
 
     @property
     def arguments(self) -> list[ArgumentPlan]:

@@ -170,6 +170,7 @@ class HookPlan:
     dimensions: tuple[DimensionPlan, ...]  # those at return last
     selectors: tuple[SelectorPlan, ...]
     wants_return: bool = False
+    prefers_fmod: bool = False  # to deny, where there is a choice
 
     @property
     def wants_denial(self) -> bool:

@@ -57,6 +57,7 @@ def merge_entries(entries: Sequence[HookEntry], shared: SharedNumbers) -> HookPl
         dimensions=dimensions,
         selectors=tuple(_selectors(entries, slots)),
         wants_return=any(entry.tells_return for entry in entries),
+        prefers_fmod=any(entry.prefers_fmod for entry in entries),
     )
 
 

@@ -154,7 +154,9 @@ def choose_backend(
 def _ways(plan: HookPlan, *, is_typed: bool) -> list[Backend]:
     kind = plan.point.kind
     if kind == "function" and plan.wants_denial:
-        return [_FMOD_RET, _OVERRIDE_RETURN]
+        has_hook = plan.point.name.startswith("security_") and not plan.wants_return
+        lsm = [_LSM] if has_hook and not plan.prefers_fmod else []
+        return [*lsm, _FMOD_RET, _OVERRIDE_RETURN]
     if kind == "function":
         by_probe = _KRETPROBE if plan.wants_return else _KPROBE
         return [_TRAMPOLINE, by_probe] if is_typed else [by_probe]

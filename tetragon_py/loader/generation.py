@@ -210,13 +210,20 @@ class PolicyGenerations:
     ) -> _Hook:
         policies = sorted({selector.policy for selector in plan.selectors})
         try:
-            if old is not None and _covers(old.plan, plan):
+            if old is not None and plan.point.kind == "syscall":
+                # No other number: the dispatcher has one for each call, and this hook
+                # must not be without it before the switch.
+                number = old.number
+                if plan.wants_return:
+                    self._hooks.see_returns()
+            elif old is not None and _covers(old.plan, plan):
                 number = old.number
             else:
                 number = self._hooks.attach(
                     plan.point,
                     wants_return=plan.wants_return,
                     wants_denial=plan.wants_denial,
+                    prefers_fmod=plan.prefers_fmod,
                 )
                 attached.append(number)
                 hits = self._maps["hook_hits"]
@@ -316,6 +323,8 @@ class PolicyGenerations:
 def _covers(old: HookPlan, new: HookPlan) -> bool:
     """Whether the programs of the old plan can do what the new one wants."""
     can_deny = old.wants_denial or old.point.kind != "function"
+    if new.wants_denial and old.prefers_fmod != new.prefers_fmod:
+        return False
     return old.wants_return >= new.wants_return and can_deny >= new.wants_denial
 
 

@@ -19,6 +19,7 @@ from tetragon_py.loader.security import (
     COMPAT_ABIS,
     Guards,
     SecurityPrograms,
+    lsm_hook_of,
     parameter_constants,
 )
 
@@ -89,12 +90,18 @@ class Hooks:
         self._free: deque[int] = deque()  # the longest unused is the next
 
     def attach(
-        self, point: AttachPoint, *, wants_return: bool, wants_denial: bool = False
+        self,
+        point: AttachPoint,
+        *,
+        wants_return: bool,
+        wants_denial: bool = False,
+        prefers_fmod: bool = False,
     ) -> int:
         """Load and attach; the number of the new hook.
 
         With `wants_denial` it can replace what the function returns; LSM hooks and
-        guards always can.
+        guards always can. That is done by BPF LSM where there is a choice, as its
+        programs are never skipped; with `prefers_fmod` by fmod_ret.
 
         Raises:
             KernelError, UnsupportedError: nothing of this hook stays.
@@ -102,12 +109,11 @@ class Hooks:
         number = self._free.popleft() if self._free else self._next
         if number >= c.HOOKS_MAX:
             raise UnsupportedError(f"{c.HOOKS_MAX} hooks", "no version", str(point))
+        deny = self._attach_denial if prefers_fmod else self._attach_security
         with contextlib.ExitStack() as undo:
             attach = {
                 "syscall": self._attach_syscall,
-                "function": (
-                    self._attach_denial if wants_denial else self._attach_function
-                ),
+                "function": deny if wants_denial else self._attach_function,
                 "call": self._attach_call,
                 "guard": self._attach_guard,
                 "tracepoint": self._attach_tracepoint,
@@ -162,14 +168,19 @@ class Hooks:
             raise UnsupportedError(f"system call {point.name}", "another version")
         if not self._dispatched:
             self._load_dispatcher()
-        if wants_return and not self._sees_returns:
-            self._dispatcher.enter_context(self._exit_program.attach())
-            self._sees_returns = True
+        if wants_return:
+            self.see_returns()
         place = (row, point.abi in COMPAT_ABIS)
         self._dispatched[number] = place
         self._write_syscall(place, number)
         undo.callback(self._clear_syscall, number)
         return self._dispatcher_programs
+
+    def see_returns(self) -> None:
+        """From now on the dispatcher, which is loaded, sees system calls return."""
+        if not self._sees_returns:
+            self._dispatcher.enter_context(self._exit_program.attach())
+            self._sees_returns = True
 
     def _load_dispatcher(self) -> None:
         with contextlib.ExitStack() as undo:
@@ -283,6 +294,18 @@ class Hooks:
         return [program]
 
     # ---- by what replaces the result ----
+
+    def _attach_security(
+        self,
+        point: AttachPoint,
+        number: int,
+        undo: contextlib.ExitStack,
+        wants_return: bool,  # noqa: FBT001
+    ) -> list[Program]:
+        hook = lsm_hook_of(point.name, self.target)
+        if hook is None or wants_return or "lsm" not in self.target.features:
+            return self._attach_denial(point, number, undo, wants_return)
+        return [self._security.load("decide", hook, number, self.target, undo)]
 
     def _attach_denial(
         self,

@@ -24,6 +24,7 @@ __all__ = [
     "Guards",
     "SecurityPrograms",
     "SecurityTarget",
+    "lsm_hook_of",
     "parameter_constants",
     "security_function",
 ]
@@ -88,6 +89,13 @@ def security_function(hook: str, target: SecurityTarget) -> str | None:
         return None
     same = [p.type for p in wanted.parameters] == [p.type for p in found.parameters]
     return name if same else None
+
+
+def lsm_hook_of(function: str, target: SecurityTarget) -> str | None:
+    """The LSM hook that a function calls, if it has the same parameters."""
+    by_function = {name: hook for hook, name in _FUNCTIONS.items()}
+    hook = by_function.get(function, function.removeprefix("security_"))
+    return hook if security_function(hook, target) == function else None
 
 
 class SecurityPrograms:

@@ -81,10 +81,11 @@ def compile_guards(
     """
     denying = denying_part(entry)
     guards = guard_points(entry.point, context.target)
-    if guards:
+    can_replace = "fmod_ret_syscall" in context.target.features
+    if guards and not (entry.prefers_fmod and can_replace):
         for point, guard in guards.items():
             yield _guard(denying, captured, point, guard, context, found)
-    elif "fmod_ret_syscall" in context.target.features:
+    elif can_replace:
         point = replace(entry.point, kind="call")
         _warn_of_races(denying, found)
         yield replace(denying, point=point)
