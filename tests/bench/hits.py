@@ -33,6 +33,8 @@ __all__ = ["measure_hits"]
 
 _DISPATCHER = ("enter_syscall", "exit_syscall")
 _MANY = 1_000
+#: Does nothing to who does not ask for it.
+_SIGURG = 23
 #: Calls whose wall time is measured, of those whose run time is.
 _WALL_MULTIPLE = 50
 
@@ -67,7 +69,11 @@ class _Hits:
         self._count = count
         many = _read("tenants", tenants(_MANY, programs.load))
         deep = _read("deep", tenants(_MANY, programs.load, DEEP_ROOT))
-        self._sets = {1: (many[:1], deep[:1]), _MANY: (many, deep)}
+        urgent = _read("urgent", tenants(_MANY, programs.load, signal=_SIGURG))
+        self._sets = {
+            1: (many[:1], deep[:1], urgent[:1]),
+            _MANY: (many, deep, urgent),
+        }
         self._plain = _read("open", [open_policy()])
         self._returning = _read("return", [open_policy(), return_policy()])
         self._unhooked_ns = 0.0
@@ -88,13 +94,16 @@ class _Hits:
         order = sorted(self._sets, reverse=bool(turn % 2))
         with KernelSide() as kernel:
             for size in order:
-                policies, deep = self._sets[size]
+                policies, deep, urgent = self._sets[size]
                 kernel.put(policies)
                 self._hit(f"warm_{size}", WARM, kernel)
                 self._hit(f"cold_{size}", COLD, kernel)
                 self._hit(f"posted_{size}", self._matching(size), kernel)
                 kernel.put(deep)
                 self._hit(f"deep_{size}", DEEP_ROOT + WARM, kernel)
+                kernel.put(urgent)
+                self._hit(f"spared_{size}", WARM, kernel)
+                self._hit(f"signalled_{size}", self._matching(size), kernel)
         add = self._values
         post = add["posted_1"][-1] - add["warm_1"][-1]
         add["matched"].append(add[f"posted_{_MANY}"][-1] - post)

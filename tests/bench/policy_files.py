@@ -87,6 +87,11 @@ _TENANT = """\
         values:
         - "0:{high}"
 """
+_SIGNAL = """\
+      matchActions:
+      - action: Signal
+        argSig: {signal}
+"""
 _SPREAD = """\
   kprobes:
   - call: sys_{call}
@@ -226,15 +231,18 @@ _FOLLOWED = """\
 """
 
 
-def tenants(count: int, binary: Path, root: str = "") -> list[str]:
+def tenants(count: int, binary: Path, root: str = "", *, signal: int = 0) -> list[str]:
     """Policies on openat() that only the path tells apart; `binary` is in all of them.
 
-    `root` comes before their paths. The path is looked up last, so a hit of `binary`
-    with the mode of load.c has all three filters evaluated.
+    `root` comes before their paths; `signal` is sent to who matches. The path is looked
+    up last, so a hit of `binary` with the mode of load.c has all three filters
+    evaluated.
     """
+    action = _SIGNAL.format(signal=signal) if signal else ""
     return [
         _HEAD.format(name=f"tenant-{i:04}")
         + _TENANT.format(number=i, binary=binary, root=root, high=10_000 + i)
+        + action
         for i in range(count)
     ]
 

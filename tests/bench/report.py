@@ -23,6 +23,8 @@ _DERIVED = {
     "flat_cold": ("cold_1000", "cold_1", _divide),
     "flat_deep": ("deep_1000", "deep_1", _divide),
     "flat_posted": ("posted_1000", "posted_1", _divide),
+    "flat_spared": ("spared_1000", "spared_1", _divide),
+    "flat_signalled": ("signalled_1000", "signalled_1", _divide),
     "seek_syscall_ratio": ("seek_syscall_event", "seek_syscall_floor", _divide),
     "seek_syscall_batch": (
         "seek_syscall_agent_lines",
