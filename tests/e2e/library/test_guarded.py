@@ -21,6 +21,7 @@ from tests.e2e.library.doors import (
     VICTIMS,
 )
 from tests.e2e.library.passing import pass_to_address, pass_to_file, pass_to_program
+from tests.e2e.library.table import CASES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +77,18 @@ def test_address(library: Library, door: str, triggers: Path) -> None:
 
     assert denied.errno in _DENIED
     assert told.errno not in _DENIED
+
+
+@pytest.mark.parametrize("policy", [*dict.fromkeys(GUARDS.values())])
+def test_monitored(library: Library, policy: str) -> None:
+    """What is only monitored is told and done."""
+    library.require(policy)
+    [case] = (case for case in CASES if case.policy == policy)
+    for trigger in case.triggers:
+        deed = library.do(trigger)
+        library.wait_for(policy, deed.pid)
+
+        assert deed.errno not in _DENIED
 
 
 def _expect_told(library: Library, door: str, pid: int) -> None:
