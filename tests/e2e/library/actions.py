@@ -174,14 +174,12 @@ def make_user_namespace(place: Path) -> None:
 def mount_something(place: Path) -> None:
     """A tmpfs, in a mount namespace of its own."""
     call("unshare", 0x00020000)
-    call("mount", b"none", b"/", 0, 1 << 18 | 1 << 14, 0)
     call("mount", b"tmpfs", os.fsencode(place / "var"), b"tmpfs", 0, 0)
 
 
 def mount_the_new_way(place: Path) -> None:
     """fsopen, fsmount and move_mount: nothing has to be mounted for it to be asked."""
     call("unshare", 0x00020000)
-    call("mount", b"none", b"/", 0, 1 << 18 | 1 << 14, 0)
     context = call("fsopen", b"tmpfs", 0)
     call("fsconfig", context, 6, 0, 0, 0)  # FSCONFIG_CMD_CREATE
     mount = call("fsmount", context, 0, 0)

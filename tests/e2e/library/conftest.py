@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.e2e.agent import ROOT, Agent
-from tests.e2e.library.doors import DOORS, GUARDS
+from tests.e2e.library.doors import DOORS, GUARDS, PROGRAMS, TARGETS, VICTIMS
 from tests.e2e.library.places import make_places
 from tetragon_py.loader.kernel import KernelTarget
-from tetragon_py.policy.catalog import LIBRARY, load_library
+from tetragon_py.policy.catalog import LIBRARY, load_library, set_mode
+from tetragon_py.policy.model.options import PolicyMode
 from tetragon_py.policy.source import load_policies
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from tests.e2e.library.actions import Action
 
 POLICIES = load_library()
-#: "enforce" too, as soon as the kernel denies what policies say.
-MODES = ("monitor",)
+#: What a module of tests runs in, if it has no other MODE: all policies enforce.
+ENFORCE = "enforce"
+#: Those that stand before others' doors only monitor.
+UNGUARDED = "unguarded"
 #: The file system of what is tried on no door.
 _PLAIN = "plain"
 
@@ -43,9 +46,8 @@ class Deed(NamedTuple):
 class Library:
     """A running agent with the library, and the file systems to act in."""
 
-    def __init__(self, agent: Agent, mode: str, places: dict[str, Path]) -> None:
+    def __init__(self, agent: Agent, places: dict[str, Path]) -> None:
         self.agent = agent
-        self.mode = mode
         self.places = places
         self.place = places[_PLAIN]
         self._hits: defaultdict[tuple[str, int], list[Event]] = defaultdict(list)
@@ -76,11 +78,10 @@ class Library:
         what = f"event of {policy} by {hook or 'any hook'} for {pid}"
         return self.agent.until(lambda: self.hits(policy, pid, hook), 3, what)[0]
 
-    def guard(self, door: str, policy: str) -> str:
-        """The policy that sees a door: in enforce mode maybe another one denies it."""
-        guard = GUARDS.get(door)
-        is_before = self.mode == "enforce" and guard in runnable()
-        return guard if guard and is_before else policy
+    def wait_for_denial(self, policy: str, pid: int, hook: str = "") -> None:
+        """The same of one that the policy denied."""
+        body = self.wait_for(policy, pid, hook)
+        assert body["action"].endswith("_OVERRIDE"), body["action"]
 
     def require(self, policy: str) -> None:
         """Skip what this kernel is too old for."""
@@ -124,24 +125,41 @@ def runnable() -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run everything in each mode."""
+    """Run each module in its mode: one agent for all that have the same."""
     if "mode" in metafunc.fixturenames:
-        metafunc.parametrize("mode", MODES, scope="session")
+        mode = getattr(metafunc.module, "MODE", ENFORCE)
+        metafunc.parametrize("mode", [mode], scope="session")
 
 
 @pytest.fixture(scope="session")
 def library(mode: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
-    """All policies that can run here, in one agent, by `policy library enable`."""
+    """All policies that can run here, or those that a mode needs, in one agent."""
     folder = tmp_path_factory.mktemp("policies")
     folder.chmod(0o755)
-    command = [sys.executable, "-m", "tetragon_py", "policy", "library", "enable"]
-    command += [*runnable(), "--mode", mode, "--dir", str(folder)]
-    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    if mode == ENFORCE:
+        _enable(runnable(), folder)
+    else:
+        _write_unguarded(folder)
     log = tmp_path_factory.mktemp("agent")
     # Before the agent: it would refuse to make them.
     with (
         make_places((_PLAIN, *(door.name for door in DOORS))) as places,
         Agent(log, "--tracing-policy-dir", str(folder)) as agent,
     ):
-        yield Library(agent, mode, places)
+        yield Library(agent, places)
         assert agent.stop() == 0
+
+
+def _enable(policies: list[str], folder: Path) -> None:
+    command = [sys.executable, "-m", "tetragon_py", "policy", "library", "enable"]
+    command += [*policies, "--mode", "enforce", "--dir", str(folder)]
+    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+# Only what guarded doors lead to, by no command: a guest takes long for both.
+def _write_unguarded(folder: Path) -> None:
+    guards = {*GUARDS.values()}
+    needed = {*guards, *VICTIMS, *TARGETS, *PROGRAMS["temporary"].values()}
+    for name in needed.intersection(runnable()):
+        mode = PolicyMode.MONITOR if name in guards else PolicyMode.ENFORCE
+        (folder / f"{name}.yaml").write_text(set_mode(POLICIES[name], mode))

@@ -15,6 +15,7 @@ __all__ = [
     "NET_DOORS",
     "PROGRAMS",
     "TARGETS",
+    "UNLINKED",
     "VICTIMS",
     "Door",
     "Victim",
@@ -56,6 +57,7 @@ DOORS = (
     Door("truncate", "`truncate`", "", "path_truncate"),
     Door("replace", "a file renamed into its place", "", "path_rename"),
     Door("link-in-place", "a hard link in its place", "", "path_link"),
+    Door("create", "a new file in its place", "", "path_mknod"),
     Door("symlink-in-place", "a symbolic link in its place", "", "path_symlink"),
 )
 VICTIMS = {
@@ -110,7 +112,17 @@ NET_DOORS = {
 #: Policy -> an address that it is about; nobody has the second one.
 TARGETS = {"cloud-metadata": "169.254.169.254", "egress": "192.0.2.1"}
 
-#: Door -> the policy that denies it before there is anything to open, in enforce mode.
+#: Where a policy denies to remove the file, which a door does first: that and its hook.
+UNLINKED = {
+    (door, policy): (denies, "path_unlink")
+    for door in ("create", "link-in-place", "symlink-in-place")
+    for policy, denies in (
+        ("history-tampering", "history-tampering"),
+        ("login-record-write", "log-tampering"),
+    )
+}
+
+#: Door -> the policy that denies it before there is anything to open.
 GUARDS = {
     "io_uring": "io-uring",
     "connect-io_uring": "io-uring",

@@ -45,7 +45,7 @@ def make_places(names: Iterable[str]) -> Iterator[dict[str, Path]]:
     for name in names:
         place = places[name] = base / name
         place.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "mode=755", "place", str(place)]
+        mount = ["mount", "-t", "tmpfs", "-o", "mode=755,private", "place", str(place)]
         subprocess.run(mount, check=True)
         for file in (*_FILES, f"{OWN}/own"):
             path = place / file

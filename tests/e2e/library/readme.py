@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tests.e2e.library.doors import (
     DOORS,
     EXEC_DOORS,
+    GUARDS,
     NET_DOORS,
     PROGRAMS,
     TARGETS,
@@ -39,11 +40,14 @@ resolved paths; whoever can execute code in one of them has its rights.
 _DOORS = """
 ## Ways to a file
 
-Each of these is tried by `tests/e2e/library/test_doors.py` against each policy on
-files; the table tells the LSM hook that sees it. Policies name files by their path
+Each of these is tried in enforce mode by `tests/e2e/library/test_doors.py` and
+`test_guarded.py` against each policy on files: it fails, and the file is what it was.
+The table tells the LSM hook that denies it. Policies name files by their path
 within the file system and, for opens, also by their path as the process sees it:
 `/etc/shadow` is that in every mount, and in containers and chroots too. On btrfs the
-subvolume `@rootfs` of Debian's installer is known.
+subvolume `@rootfs` of Debian's installer is known. The policies `io-uring` (from Linux
+6.1) and `mount` deny the ways that end with their names before the file is reached;
+each was tried without that too. What is in the table is the result of the latter.
 """
 _EXEC = """
 ## Ways to execute a program
@@ -64,6 +68,8 @@ _LIMITS = """
   than `@rootfs`.
 - What writes to the disk below the file system: `raw-disk-write` denies it to unknown
   programs.
+- To remove a protected file, which only `history-tampering` and `log-tampering` deny;
+  the others deny to put something in its place.
 - `file-handle-open`, `process-vm-write` watch system calls and deny nothing; what they
   lead to is denied by the policy on the file and by `process-attach`.
 """
@@ -115,8 +121,15 @@ def _file_doors() -> Iterator[str]:
     }
     for use, names in kinds.items():
         yield f"`{use}`: {', '.join(names)}\n"
-    rows = ((door.how, _hook(door.read), _hook(door.write)) for door in DOORS)
+    rows = (
+        (_way(door.name, door.how), _hook(door.read), _hook(door.write))
+        for door in DOORS
+    )
     yield from _table(("way", "who reads", "who writes"), rows)
+
+
+def _way(door: str, how: str) -> str:
+    return f"{how} ({GUARDS[door]})" if door in GUARDS else how
 
 
 def _hook(name: str) -> str:
@@ -125,7 +138,7 @@ def _hook(name: str) -> str:
 
 def _exec_doors() -> Iterator[str]:
     rows = (
-        (how, *(found.get(door, "-") for found in PROGRAMS.values()))
+        (_way(door, how), *(found.get(door, "-") for found in PROGRAMS.values()))
         for door, how in EXEC_DOORS.items()
     )
     heading = ("way", *(f"{kind} program" for kind in PROGRAMS))
@@ -133,8 +146,8 @@ def _exec_doors() -> Iterator[str]:
 
 
 def _net_doors() -> Iterator[str]:
-    yield f"For {' and '.join(TARGETS)}.\n"
-    rows = ((how, _hook(hook)) for how, hook in NET_DOORS.values())
+    yield f"For {' and '.join(TARGETS)}, which only tells.\n"
+    rows = ((_way(door, how), _hook(hook)) for door, (how, hook) in NET_DOORS.items())
     yield from _table(("way", "seen by"), rows)
 
 

@@ -89,7 +89,11 @@ CASES = (
     Case("kexec", (do.load_kernel,), do.load_module),
     # privilege escalation
     _write("sudoers-write", "etc/sudoers", "etc/sudo.conf"),
-    Case("process-attach", (do.with_child(do.attach),), do.with_child(do.look_at)),
+    Case(
+        "process-attach",
+        (do.with_child(do.attach), do.with_child(do.read_memory)),
+        do.with_child(do.look_at),
+    ),
     Case(
         "process-memory-write",
         (do.opening("/proc/self/mem", _WRITE),),
@@ -98,7 +102,7 @@ CASES = (
     Case(
         "process-vm-write",
         (do.with_child(do.write_memory),),
-        do.with_child(do.read_memory),
+        do.with_child(do.look_at),
     ),
     Case("setuid-root", (do.become_root,), do.as_user(do.opening("plain", _READ))),
     Case(

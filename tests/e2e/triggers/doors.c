@@ -197,13 +197,22 @@ static int by_replacing(void)
 
 static int by_linking_into_place(void)
 {
-	unlink(victim);
+	if (unlink(victim))
+		return -errno;
 	return done(link(in_folder("own"), victim));
+}
+
+static int by_creating(void)
+{
+	if (unlink(victim))
+		return -errno;
+	return result(open(victim, flags | O_CREAT, 0644));
 }
 
 static int by_symlink_in_place(void)
 {
-	unlink(victim);
+	if (unlink(victim))
+		return -errno;
 	return done(symlink(in_folder("own"), victim));
 }
 
@@ -228,6 +237,7 @@ static const struct {
 	{ "truncate", by_truncate },
 	{ "replace", by_replacing },
 	{ "link-in-place", by_linking_into_place },
+	{ "create", by_creating },
 	{ "symlink-in-place", by_symlink_in_place },
 };
 

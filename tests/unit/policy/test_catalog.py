@@ -27,7 +27,7 @@ POLICIES = load_library()
 YOUNGER = {
     "inode_init_security_anon": "6.1",
     "userns_create": "6.1",
-    "security_inode_setxattr": "6.1",  # another parameter was put before its dentry
+    "inode_setxattr": "6.1",  # another parameter was put before its dentry
 }
 
 every = pytest.mark.parametrize("name", POLICIES)
