@@ -122,6 +122,8 @@ _PORT_CALLS = frozenset(("iopl", "ioperm"))
 _PORT_FUNCTION = "io_bitmap_exit"
 #: Since Linux 6.6; the other calls are in 5.10.
 _NEW = frozenset(("fchmodat2",))
+#: Operations of io_uring since Linux 5.15.
+_NEW_IN_RINGS = ("mkdirat-", "symlinkat-", "linkat-")
 _PREFIXES = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 _RING_CALL = f"{_PREFIXES[os.uname().machine]}io_uring_setup"
 _COMPAT_PREFIX = "__ia32_compat_sys_"
@@ -229,8 +231,9 @@ def expected_elsewhere(program: str, row: str) -> Attempt:
     elif _io_uring_disabled() == 2 or symbols.get(_RING_CALL) == "W":
         is_known = False
     else:
-        # since Linux 5.19; all others are in 5.15, and in 5.10 since its 5.10.162
+        # since Linux 5.19; all others are in 5.15, and but for some in 5.10.162
         is_known = not row.startswith("socket-") or "io_socket" in symbols
+        is_known &= _release() >= (5, 15) or not row.startswith(_NEW_IN_RINGS)
     if not is_known:
         return Attempt("absent", errno.ENOSYS, has_happened=False)
     return Attempt("done", 0, has_happened=True)
@@ -257,6 +260,11 @@ def _symbols() -> dict[str, str]:
     """Kernel symbol -> its kind; weak ones (W) are calls that are configured away."""
     lines = Path("/proc/kallsyms").read_text().splitlines()
     return {name: kind for _, kind, name, *_ in map(str.split, lines)}
+
+
+def _release() -> tuple[int, int]:
+    major, minor, *_ = os.uname().release.split(".")
+    return int(major), int(minor)
 
 
 def _io_uring_disabled() -> int:
