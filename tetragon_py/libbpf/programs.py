@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from struct import Struct
 from typing import NamedTuple, Self
 
 from tetragon_py.errors import KernelError
@@ -26,6 +27,15 @@ class ProgramInfo(NamedTuple):
     verified_instructions: int
     id: int
     tag: int
+
+
+_OBJ_GET_INFO_BY_FD = 15
+_GET_INFO = Struct("=IIQ")  # descriptor, bytes, address
+#: struct bpf_link_info: the type of the link, that of the perf event, kprobe.missed.
+_LINK_INFO = Struct("=I12xI28xQ8x")
+_LINK_INFO_BYTES = _LINK_INFO.size
+_LINK_PERF_EVENT = 7
+_KPROBES = (3, 4)  # enum bpf_perf_event_type: kprobe, kretprobe
 
 
 def wait_for_programs() -> None:
@@ -55,6 +65,22 @@ class Link:
         finally:
             os.close(fd)
         return b"".join(chunks)
+
+    def missed(self) -> int:
+        """Hits of a kprobe or kretprobe that its program did not run for.
+
+        0 before Linux 6.7, which does not tell: commit 3acf8ace6823 ("bpf: Add missed
+        value to kprobe perf link info").
+        """
+        info = ffi.new("char[]", _LINK_INFO_BYTES)
+        address = int(ffi.cast("uintptr_t", info))
+        fd = lib.bpf_link__fd(self._pointer)
+        wanted = ffi.from_buffer("char[]", _GET_INFO.pack(fd, _LINK_INFO_BYTES, address))
+        if lib.tpy_bpf(_OBJ_GET_INFO_BY_FD, wanted, _GET_INFO.size) < 0:
+            return 0
+        kind, probe, missed = _LINK_INFO.unpack(ffi.buffer(info))
+        is_probe = kind == _LINK_PERF_EVENT and probe in _KPROBES
+        return missed if is_probe else 0
 
     def close(self) -> None:
         """Detach; twice does nothing."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tetragon_py.compiler.plan import AttachPoint
     from tetragon_py.compiler.target import Signature
-    from tetragon_py.libbpf import BpfObject, Program
+    from tetragon_py.libbpf import BpfObject, Link, Program
     from tetragon_py.loader.shared import SharedMaps
 
 __all__ = ["HookTarget", "Hooks", "syscall_symbol"]
@@ -82,6 +82,7 @@ class Hooks:
         self._guards = Guards(shared, self._security)
         self._undo: dict[int, contextlib.ExitStack] = {}
         self._programs: dict[int, list[Program]] = {}
+        self._probes: dict[int, list[Link]] = {}  # kprobes, which count themselves
         self._dispatcher = contextlib.ExitStack()
         self._dispatched: dict[int, tuple[int, bool]] = {}  # row, 32-bit calls
         self._sees_returns = False
@@ -130,6 +131,7 @@ class Hooks:
         programs = self._programs.pop(number)
         if number not in self._dispatched:
             self._missed_before += _missed(programs)
+        self._missed_before += _missed_by(self._probes.pop(number, ()))
         self._undo.pop(number).close()
         self._free.append(number)
         if number in self._dispatched:
@@ -144,9 +146,11 @@ class Hooks:
 
     def missed(self) -> int:
         """Hits that no program ran for, by the kernel's own count; only grows."""
-        return self._missed_before + _missed(
+        by_programs = _missed(
             program for programs in self._programs.values() for program in programs
         )
+        by_probes = sum(map(_missed_by, self._probes.values()))
+        return self._missed_before + by_programs + by_probes
 
     def close(self) -> None:
         """Detach all."""
@@ -227,12 +231,13 @@ class Hooks:
                 undo.enter_context(attempt.pop_all())
                 return programs
         opened = self._open("function", number, undo)
-        return self._attach_probes(opened, point, undo, wants_return)
+        return self._attach_probes(opened, point, number, undo, wants_return)
 
     def _attach_probes(
         self,
         opened: BpfObject,
         point: AttachPoint,
+        number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
     ) -> list[Program]:
@@ -241,9 +246,14 @@ class Hooks:
         for program in programs:
             program.autoload = True
         opened.load()
-        for program in programs:
-            at_return = program.name == "exit_kprobe"
-            undo.enter_context(program.attach_kprobe(point.name, at_return=at_return))
+        self._probes[number] = [
+            undo.enter_context(
+                program.attach_kprobe(
+                    point.name, at_return=program.name == "exit_kprobe"
+                )
+            )
+            for program in programs
+        ]
         return programs
 
     def _attach_tracepoint(
@@ -360,7 +370,7 @@ class Hooks:
     ) -> list[Program]:
         opened = self._open("function", number, undo)
         opened.set_constant("can_override", 1)
-        return self._attach_probes(opened, point, undo, wants_return)
+        return self._attach_probes(opened, point, number, undo, wants_return)
 
     def _open(self, name: str, number: int, undo: contextlib.ExitStack) -> BpfObject:
         opened = self._shared.open(name, undo)
@@ -385,6 +395,10 @@ def _allow_descriptors() -> None:
 def _missed(programs: Iterable[Program]) -> int:
     by_fd = {program.fd: program for program in programs}
     return sum(program.info().recursion_misses for program in by_fd.values())
+
+
+def _missed_by(probes: Iterable[Link]) -> int:
+    return sum(probe.missed() for probe in probes)
 
 
 def _set_constants(

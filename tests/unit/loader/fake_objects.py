@@ -53,7 +53,7 @@ class FakeProgram:
     @contextlib.contextmanager
     def _link(self, place):
         self._kernel.attached.append(place)
-        yield
+        yield SimpleNamespace(missed=lambda: self._kernel.missed.get(place, 0))
         self._kernel.attached.remove(place)
 
     def _attached(self, function):
@@ -99,6 +99,7 @@ class FakeShared:
         objects: Those that are open.
         refused: Constants with which the verifier lets nothing pass.
         cannot_attach: Functions.
+        missed: Attached program -> hits that the kernel has counted as missed.
     """
 
     def __init__(self):
@@ -107,6 +108,7 @@ class FakeShared:
         self.objects = []
         self.refused = set()
         self.cannot_attach = set()
+        self.missed = {}
 
     def open(self, name, undo):
         made = FakeObject(name, self)

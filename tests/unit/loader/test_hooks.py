@@ -198,3 +198,15 @@ def test_numbers(shared):
     hooks._next = c.HOOKS_MAX
     with pytest.raises(UnsupportedError, match="2048 hooks"):
         hooks.attach(point, wants_return=False)
+
+
+def test_what_probes_missed_is_counted(shared):
+    """Both probes of a function, and those that are gone."""
+    hooks = hooks_of(shared, "kprobe")
+    number = hooks.attach(FUNCTION, wants_return=True)
+    entry, at_return = sorted(shared.attached)
+    shared.missed = {entry: 2, at_return: 5}
+
+    assert hooks.missed() == 7
+    hooks.detach(number)
+    assert hooks.missed() == 7
