@@ -25,7 +25,7 @@ from tetragon_py.compiler.enforcement.enforcers import (
     compile_enforcers,
     enforcer_number,
 )
-from tetragon_py.compiler.enforcement.guards import compile_guards
+from tetragon_py.compiler.enforcement.guards import can_guard, compile_guards
 from tetragon_py.compiler.entry import HookEntry, SelectorEntry
 from tetragon_py.compiler.hooks import Lists, attach_points
 from tetragon_py.compiler.selectors.actions import compile_actions
@@ -41,7 +41,11 @@ from tetragon_py.policy.diagnostic import (
     warning,
 )
 from tetragon_py.policy.model.hooks import ReturningHook
-from tetragon_py.policy.model.options import OnReadError, OverrideMethod
+from tetragon_py.policy.model.options import (
+    OnReadError,
+    OverrideMethod,
+    PolicyMode,
+)
 from tetragon_py.policy.model.policy import Policy, PolicyKind
 
 if TYPE_CHECKING:
@@ -114,9 +118,10 @@ class _Compiler:
                 self._hook(hook, path, point, options)
             if self._is_doubted:
                 self._excuse()
-        self.entries += compile_enforcers(
-            self._policy, self._context.lists, self._target, self.found
-        )
+        if options.policy_mode is PolicyMode.ENFORCE:  # else nobody notifies them
+            self.entries += compile_enforcers(
+                self._policy, self._context.lists, self._target, self.found
+            )
 
     # An argument too many: a mistake, unless others differ too. Then the function had
     # another signature in the kernel that the policy was written for.
@@ -145,7 +150,9 @@ class _Compiler:
             ),
             prefers_fmod=options.override_method is OverrideMethod.FMOD_RET,
         )
-        if point.kind != "syscall" or not is_denying(entry):
+        enforces = options.policy_mode is PolicyMode.ENFORCE
+        watches = not enforces and not can_guard(point, self._target)
+        if point.kind != "syscall" or watches or not is_denying(entry):
             self.entries += divide_by_time(entry)
             return
         self.entries += compile_guards(entry, captured, self._context, self.found)

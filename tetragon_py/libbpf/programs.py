@@ -75,7 +75,9 @@ class Link:
         info = ffi.new("char[]", _LINK_INFO_BYTES)
         address = int(ffi.cast("uintptr_t", info))
         fd = lib.bpf_link__fd(self._pointer)
-        wanted = ffi.from_buffer("char[]", _GET_INFO.pack(fd, _LINK_INFO_BYTES, address))
+        wanted = ffi.from_buffer(
+            "char[]", _GET_INFO.pack(fd, _LINK_INFO_BYTES, address)
+        )
         if lib.tpy_bpf(_OBJ_GET_INFO_BY_FD, wanted, _GET_INFO.size) < 0:
             return 0
         kind, probe, missed = _LINK_INFO.unpack(ffi.buffer(info))

@@ -228,7 +228,7 @@ static void do_acct(struct stage *s)
 
 static void do_quotactl(struct stage *s)
 {
-	TRY(quotactl, QCMD(Q_SYNC, USRQUOTA), NULL, 0, NULL);
+	s->effect = !TRY(quotactl, QCMD(Q_SYNC, USRQUOTA), NULL, 0, NULL);
 }
 
 static const struct row rows[] = {

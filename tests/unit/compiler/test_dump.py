@@ -21,7 +21,8 @@ POLICIES = sorted(DATA.glob("*.yaml"))
 
 def compile_text(file):
     """What is said about the policies of a file, and their plan."""
-    result = compile_policies(load_yaml(file.read_text(), file.name), FakeTarget())
+    target = FakeTarget(features=frozenset({"lsm"}))
+    result = compile_policies(load_yaml(file.read_text(), file.name), target)
     said = "".join(f"{diagnostic}\n" for diagnostic in result.diagnostics)
     return "\n".join(filter(None, (said, dump_plan(result.plan))))
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tetragon_py.compiler.selectors.filters import CapturedHook
     from tetragon_py.compiler.target import Target
 
-__all__ = ["compile_guards", "guard_points"]
+__all__ = ["can_guard", "compile_guards", "guard_points"]
 
 _T = ArgumentType
 #: Kind of an object -> how it is captured, and what filters may ask of it: the text of
@@ -63,6 +63,16 @@ def guard_points(point: AttachPoint, target: Target) -> dict[AttachPoint, Guard]
         for guard in guards_of(point.name)
         if target.lsm_hook(guard.hook) is not None
     }
+
+
+def can_guard(point: AttachPoint, target: Target) -> bool:
+    """Whether this kernel lets programs decide about a system call.
+
+    Where it does not, a policy that only monitors sees the call itself.
+    """
+    features = target.features
+    can_deny = "lsm" in features or "fmod_ret" in features
+    return can_deny and bool(guard_points(point, target))
 
 
 def compile_guards(

@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.compiler.fake_target import FakeTarget
-from tests.unit.compiler.policies import compiled, findings, problem
+from tests.unit.compiler.policies import compiled, findings, load, problem
 from tetragon_py.abi import _generated as c
+from tetragon_py.compiler.compilation import compile_policies
 from tetragon_py.compiler.enforcement.guards import guard_points
 from tetragon_py.compiler.plan import AttachPoint
 
@@ -268,3 +269,17 @@ def test_io_uring_is_denied_what_cannot_be_read():
     [dimension] = guards(policy)["file_open"].dimensions
 
     assert dimension.error == 1
+
+
+@pytest.mark.parametrize(
+    ("features", "kind"), [({"lsm"}, "guard"), ({"fmod_ret"}, "guard"), ((), "syscall")]
+)
+def test_monitoring_needs_no_program_that_denies(features, kind):
+    """Where none can be had, a policy that monitors sees the call itself."""
+    override = {"action": "Override", "argError": -1}
+    hook = {"call": "sys_setuid", "selectors": [{"matchActions": [override]}]}
+    options = [{"name": "policy-mode", "value": "monitor"}]
+    target = FakeTarget(features=frozenset(features))
+    found = compile_policies([load({"kprobes": [hook], "options": options})], target)
+
+    assert [one.point.kind for one in found.plan.hooks] == [kind]
