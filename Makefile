@@ -139,7 +139,7 @@ ci: build/dev.stamp all $(TRIGGERS) ## all tests here, then on the kernels: 40 m
 guests: build/dev.stamp all $(TRIGGERS)
 	$(Q)vm() { $(BIN)/python -m tests.vm --timeout 2400 "$$@"; }; \
 	others() { vm --smoke 7.2 6.1 && vm 5.10 -- $(SMOKE) tests/bpf; }; \
-	others >build/vm/others.txt 2>&1 & others=$$!; status=0; \
+	mkdir -p build/vm; others >build/vm/others.txt 2>&1 & others=$$!; status=0; \
 	vm 6.12 || status=$$?; \
 	wait $$others || status=$$?; \
 	cat build/vm/others.txt; \
