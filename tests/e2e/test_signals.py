@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pytest
 from tests.e2e.agent import Agent
 from tests.e2e.attempts import attempt
 from tests.e2e.enforcement import write_policy
+from tetragon_py.libbpf.features import probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,3 +120,27 @@ def test_the_strongest_action_of_all_policies_is_done(tmp_path: Path) -> None:
         "signals": "signalled",
         "kills": "signalled",
     }
+
+
+@pytest.mark.skipif(not probe("kprobe").available, reason="this kernel has no kprobes")
+def test_nobody_is_signalled_in_an_interrupt(tmp_path: Path) -> None:
+    """What deals with a packet is not the cause of it: a signal is refused, and told."""
+    selector = {"matchActions": [{"action": "Signal", "argSig": int(signal.SIGURG)}]}
+    hook = {"call": "__udp_enqueue_schedule_skb", "syscall": False}
+    policy = write_policy(
+        tmp_path, "packets", {"kprobes": [hook | {"selectors": [selector]}]}
+    )
+    with (
+        Agent(tmp_path, "--tracing-policy", str(policy), "--fields=extended") as agent,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        server.bind(("127.0.0.1", 0))
+        client.sendto(b"x", server.getsockname())
+        told = {
+            (body["hit"]["effect"], body["hit"].get("error"))
+            for body in _bodies(agent.settle())
+        }
+        assert agent.stop() == 0
+
+    assert told == {("failed", "ESRCH")}

@@ -11,6 +11,7 @@ from tetragon_py.abi import _generated as c
 from tetragon_py.errors import KernelError
 from tetragon_py.libbpf import BpfObject
 from tetragon_py.libbpf.maps import can_create, possible_cpus
+from tetragon_py.loader.interrupts import interrupt_constants
 from tetragon_py.loader.object_files import read_object
 
 if TYPE_CHECKING:
@@ -74,9 +75,12 @@ class SharedMaps:
                 found.skip()
             elif map_name in self.maps:
                 found.reuse(self.maps[map_name])
+        constants = dict(interrupt_constants()) if "hits" in opened.maps else {}
         if not self.has_long_texts:
+            constants["has_long_texts"] = 0
+        for constant, value in constants.items():
             with contextlib.suppress(KernelError):  # it has no such constant
-                opened.set_constant("has_long_texts", 0)
+                opened.set_constant(constant, value)
         return opened
 
     def close(self) -> None:

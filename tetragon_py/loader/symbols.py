@@ -56,6 +56,17 @@ class Symbols:
             self._found[name] = symbol
         return self._found[name]
 
+    def address(self, name: str) -> int | None:
+        """The address of any symbol of the kernel itself; None: there is none.
+
+        0 for who may not see addresses (kernel.kptr_restrict).
+        """
+        end = self._text.find(f" {name}\n".encode())
+        if end < 0:
+            return None
+        start = self._text.rfind(b"\n", 0, end) + 1
+        return int(self._text[start:end].split()[0], 16)
+
     def beginning_with(self, prefix: str) -> frozenset[str]:
         """The functions whose names begin so. Takes as long as one search."""
         text, word = self._text, f" {prefix}".encode()

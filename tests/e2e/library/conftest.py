@@ -128,12 +128,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each module in its mode: one agent for all that have the same."""
     if "mode" in metafunc.fixturenames:
         mode = getattr(metafunc.module, "MODE", ENFORCE)
-        metafunc.parametrize("mode", [mode], scope="session")
+        metafunc.parametrize("mode", [mode], scope="package")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def library(mode: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
-    """All policies that can run here, or those that a mode needs, in one agent."""
+    """All policies that can run here, or those that a mode needs, in one agent.
+
+    It ends with this package: what it denies, the tests after these have to do.
+    """
     folder = tmp_path_factory.mktemp("policies")
     folder.chmod(0o755)
     if mode == ENFORCE:

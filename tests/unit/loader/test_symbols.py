@@ -100,3 +100,11 @@ def test_a_damaged_file(tmp_path):
     assert {"a", "c"} <= symbols.functions
     assert symbols.beginning_with("c") == {"c"}
     assert symbols.beginning_with("d") == frozenset()
+
+
+def test_addresses_of_any_kind(symbols):
+    """Of variables too; not those of modules, nor of what only ends so."""
+    assert symbols.address("jiffies") == 0xFFFFFFFF81000070
+    assert symbols.address("_stext") == 0xFFFFFFFF81000000
+    assert symbols.address("nf_data") is None
+    assert symbols.address("iffies") is None
