@@ -124,7 +124,7 @@ def test_the_strongest_action_of_all_policies_is_done(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not probe("kprobe").available, reason="this kernel has no kprobes")
 def test_nobody_is_signalled_in_an_interrupt(tmp_path: Path) -> None:
-    """What deals with a packet is not the cause of it: a signal is refused, and told."""
+    """What a packet interrupts is not its cause: a signal is refused, and told."""
     selector = {"matchActions": [{"action": "Signal", "argSig": int(signal.SIGURG)}]}
     hook = {"call": "__udp_enqueue_schedule_skb", "syscall": False}
     policy = write_policy(

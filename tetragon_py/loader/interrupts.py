@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where each CPU counts what preempts its tasks: there a hook sees that it is in an
-interrupt, whose cause the current process is not.
+"""Where each CPU counts what preempts its tasks.
+
+There a hook sees that it is in an interrupt, whose cause the current process is not.
 """
 
 from __future__ import annotations
