@@ -18,6 +18,7 @@ from tests.corpus.patterns import (
     unsigned,
 )
 from tests.corpus.triggers import files, kernel
+from tetragon_py.libbpf.features import probe
 
 if TYPE_CHECKING:
     from tests.corpus.patterns import Pattern
@@ -40,6 +41,23 @@ def _link(told: Told) -> list[Pattern]:
 
 def _symlink(told: Told) -> list[Pattern]:
     return [call("symlinkat", text(_PASSWD), number(told["folder"]), text("soft"))]
+
+
+# Where a guard in an LSM hook stands for the call, it shows the kernel's own object.
+def _named(told: Told, name: str) -> Pattern:
+    return text(told["path"] if probe("lsm").available else name)
+
+
+def _link_override(told: Told) -> list[Pattern]:
+    [pattern] = _link(told)
+    pattern["args"][3] = _named(told, "hard")
+    return [pattern]
+
+
+def _symlink_override(told: Told) -> list[Pattern]:
+    [pattern] = _symlink(told)
+    pattern["args"][2] = _named(told, "soft")
+    return [pattern]
 
 
 def _openat(told: Told) -> list[Pattern]:
@@ -105,10 +123,18 @@ def _follow(told: Told) -> list[Pattern]:
 
 FILES = [
     Example("tracingpolicy/hardlink-observe.yaml", files.link, _link, native=True),
-    Example("tracingpolicy/hardlink-override.yaml", files.link, _link, native=True),
+    Example(
+        "tracingpolicy/hardlink-override.yaml",
+        files.link_beside,
+        _link_override,
+        native=True,
+    ),
     Example("tracingpolicy/symlink-observe.yaml", files.symlink, _symlink, native=True),
     Example(
-        "tracingpolicy/symlink-override.yaml", files.symlink, _symlink, native=True
+        "tracingpolicy/symlink-override.yaml",
+        files.symlink,
+        _symlink_override,
+        native=True,
     ),
     Example(
         "tracingpolicy/openat_write.yaml", files.open_for_writing, _openat, native=True

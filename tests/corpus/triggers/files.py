@@ -6,6 +6,7 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,12 +44,21 @@ def link(place: Place) -> Told:
     return {"folder": folder, "flags": 0x400}  # AT_SYMLINK_FOLLOW
 
 
+def link_beside(_: Place) -> Told:
+    """Links to /etc/passwd and to another file, on their own file system."""
+    with tempfile.TemporaryDirectory(dir="/etc") as path:
+        folder = os.open(path, os.O_RDONLY)
+        for source, name in ((PASSWD, "hard"), ("/etc/group", "other")):
+            os.link(source, name, src_dir_fd=folder, dst_dir_fd=folder)
+    return {"folder": folder, "flags": 0x400, "path": f"{path}/hard"}
+
+
 def symlink(place: Place) -> Told:
     """symlinkat to /etc/passwd, and to another file."""
     folder = os.open(place.scratch, os.O_RDONLY)
     os.symlink(PASSWD, "soft", dir_fd=folder)
     os.symlink("/etc/group", "other", dir_fd=folder)
-    return {"folder": folder, "flags": 0x400}  # AT_SYMLINK_FOLLOW
+    return {"folder": folder, "path": f"{place.scratch}/soft"}
 
 
 def follow_link(place: Place) -> Told:
