@@ -21,7 +21,7 @@ from tests.corpus.triggers import files, kernel
 from tetragon_py.libbpf.features import probe
 
 if TYPE_CHECKING:
-    from tests.corpus.patterns import Pattern
+    from tests.corpus.patterns import Event, Pattern
     from tests.corpus.told import Told
 
 __all__ = ["FILES"]
@@ -44,7 +44,7 @@ def _symlink(told: Told) -> list[Pattern]:
 
 
 # Where a guard in an LSM hook stands for the call, it shows the kernel's own object.
-def _named(told: Told, name: str) -> Pattern:
+def _named(told: Told, name: str) -> Event:
     return text(told["path"] if probe("lsm").available else name)
 
 
