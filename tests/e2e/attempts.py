@@ -44,47 +44,66 @@ PROGRAMS = {
         *("open", "creat", "openat", "openat2", "open_by_handle_at", "mkdir"),
         *("mkdirat", "rmdir", "unlink", "unlinkat", "link", "linkat", "symlink"),
         *("symlinkat", "rename", "renameat", "renameat2", "mknod", "mknodat"),
-        *("readlink", "readlinkat", "access", "faccessat", "chdir", "fchdir"),
+        *("readlink", "readlinkat", "access", "faccessat", "faccessat2", "chdir"),
+        "fchdir",
     ),
     "attempt_inodes": (
         *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown"),
         *("fchownat", "truncate", "ftruncate", "fallocate", "setxattr", "lsetxattr"),
-        *("fsetxattr", "getxattr", "listxattr", "removexattr", "utimensat", "stat"),
-        *("lstat", "fstat", "newfstatat", "statx"),
+        *("fsetxattr", "setxattrat", "getxattr", "lgetxattr", "fgetxattr"),
+        *("getxattrat", "listxattr", "llistxattr", "flistxattr", "listxattrat"),
+        *("removexattr", "lremovexattr", "fremovexattr", "removexattrat", "utime"),
+        *("utimes", "futimesat", "utimensat", "stat", "lstat", "fstat", "newfstatat"),
+        *("statx", "statfs", "fstatfs", "file_getattr", "file_setattr"),
     ),
     "attempt_data": (
         *("read", "pread64", "readv", "preadv", "write", "pwrite64", "writev"),
-        *("pwritev", "sendfile", "copy_file_range", "splice", "tee", "getdents64"),
-        *("ioctl", "fcntl", "flock"),
+        *("preadv2", "pwritev", "pwritev2", "sendfile", "copy_file_range", "splice"),
+        *("tee", "getdents", "getdents64", "ioctl", "fcntl", "flock"),
     ),
     "attempt_sockets": (
         *("connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg"),
         *("recvfrom", "recvmsg", "socket", "socketpair", "setsockopt", "getsockopt"),
-        *("shutdown", "getsockname", "getpeername"),
+        *("shutdown", "getsockname", "getpeername", "sendmmsg", "recvmmsg"),
     ),
     "attempt_births": (
         *("fork", "vfork", "clone", "clone3", "execve", "execveat", "unshare", "setns"),
     ),
     "attempt_tasks": (
         *("ptrace", "process_vm_readv", "process_vm_writev", "kill", "tkill"),
-        *("tgkill", "rt_sigqueueinfo", "pidfd_send_signal", "getpgid", "getsid"),
+        *("tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"),
+        *("pidfd_getfd", "process_madvise", "kcmp", "get_robust_list", "move_pages"),
+        *("migrate_pages", "sched_setattr", "sched_getattr", "sched_getscheduler"),
+        *("sched_getparam", "sched_rr_get_interval", "ioprio_get", "getpgid", "getsid"),
         *("getpriority", "setpriority", "sched_setscheduler", "sched_setparam"),
         *("sched_setaffinity", "ioprio_set", "prlimit64", "setrlimit", "setpgid"),
         "prctl",
     ),
     "attempt_credentials": (
         *("setuid", "setreuid", "setresuid", "setfsuid", "setgid", "setregid"),
-        *("setresgid", "setfsgid", "setgroups", "capset", "add_key", "request_key"),
-        "keyctl",
+        *("setresgid", "setfsgid", "setgroups", "capset", "capget", "add_key"),
+        *("request_key", "keyctl"),
     ),
     "attempt_memory": (
-        *("mmap", "mprotect", "pkey_mprotect", "msgget", "msgsnd", "semget"),
-        *("shmget", "shmat", "memfd_create", "userfaultfd", "io_uring_setup"),
+        *("mmap", "mprotect", "pkey_mprotect", "msgget", "msgsnd", "msgrcv"),
+        *("msgctl", "semget", "semop", "semtimedop", "semctl", "shmget", "shmat"),
+        *("shmctl", "eventfd", "epoll_create", "signalfd", "inotify_init", "pipe"),
+        *("io_setup", "fsopen", "fspick", "open_tree", "inotify_add_watch"),
+        *("fanotify_mark", "memfd_create", "userfaultfd", "io_uring_setup"),
         *("perf_event_open", "eventfd2", "epoll_create1", "timerfd_create"),
         *("signalfd4", "inotify_init1", "fanotify_init", "pidfd_open", "pipe2"),
     ),
     "attempt_machine": (
-        *("mount", "umount2", "move_mount", "pivot_root", "chroot", "sethostname"),
+        *("adjtimex", "clock_adjtime", "mount_setattr", "fsmount", "kexec_file_load"),
+        *(
+            "swapoff",
+            "mount",
+            "umount2",
+            "move_mount",
+            "pivot_root",
+            "chroot",
+            "sethostname",
+        ),
         *("setdomainname", "settimeofday", "clock_settime", "iopl", "ioperm", "bpf"),
         *("syslog", "init_module", "finit_module", "delete_module", "kexec_load"),
         *("swapon", "reboot", "acct", "quotactl"),
@@ -105,23 +124,31 @@ _FAILING = {
     "finit_module": errno.ENOEXEC,
     "delete_module": errno.ENOENT,
     "kexec_load": errno.EINVAL,  # flags that are none
+    "kexec_file_load": errno.ENOEXEC,
     "swapon": errno.EINVAL,  # a file without a swap header
+    "swapoff": errno.EINVAL,
     "reboot": errno.EINVAL,  # wrong magic numbers
     "acct": errno.EACCES,  # a device
 }
 #: Calls that only x86 has.
 _X86_ONLY = frozenset(
     (
-        *("access", "chmod", "chown", "creat", "fork", "ioperm", "iopl", "lchown"),
-        *("link", "lstat", "mkdir", "mknod", "open", "readlink", "rename", "rmdir"),
-        *("stat", "symlink", "unlink", "vfork"),
+        *("access", "chmod", "chown", "creat", "epoll_create", "eventfd", "fork"),
+        *("futimesat", "getdents", "inotify_init", "ioperm", "iopl", "lchown", "link"),
+        *("lstat", "mkdir", "mknod", "open", "pipe", "readlink", "rename", "rmdir"),
+        *("signalfd", "stat", "symlink", "unlink", "utime", "utimes", "vfork"),
     )
 )
 #: These are there in any case; without CONFIG_X86_IOPL_IOPERM this function is not.
 _PORT_CALLS = frozenset(("iopl", "ioperm"))
 _PORT_FUNCTION = "io_bitmap_exit"
-#: Since Linux 6.6; the other calls are in 5.10.
-_NEW = frozenset(("fchmodat2",))
+#: Since Linux 5.12, 6.6, 6.13, 6.17; the other calls are in 5.10.
+_NEW = frozenset(
+    (
+        *("mount_setattr", "fchmodat2", "setxattrat", "getxattrat", "listxattrat"),
+        *("removexattrat", "file_getattr", "file_setattr"),
+    )
+)
 #: Operations of io_uring since Linux 5.15.
 _NEW_IN_RINGS = ("mkdirat-", "symlinkat-", "linkat-")
 _PREFIXES = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}

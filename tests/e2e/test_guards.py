@@ -23,6 +23,8 @@ _OTHER_ERRORS = {
     "unshare": errno.EPERM,
     "setgroups": errno.EPERM,
     "keyctl": errno.ENOKEY,
+    "msgrcv": errno.ENOMSG,
+    "process_madvise": errno.EACCES,
 }
 #: The start of each program needs it with other arguments: PROT_READ | PROT_EXEC.
 _FILTERS = {"mprotect": {"index": 2, "operator": "Equal", "values": ["5"]}}

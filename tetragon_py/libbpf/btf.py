@@ -8,6 +8,7 @@ numbered types that refer to one another. The functions ask vmlinux alone.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -231,6 +232,7 @@ def type_id(name: str, kind: int) -> int | None:
     return found if found > 0 else None
 
 
+@cache
 def has_preemptible_tracepoints() -> bool:
     """Whether a task can be preempted in a program on a tracepoint (since Linux 7.0).
 

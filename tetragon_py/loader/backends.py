@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.plan import AddressRow, AutomatonRow
+from tetragon_py.libbpf.btf import has_preemptible_tracepoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -117,6 +118,9 @@ _CALL = Backend(
 )
 #: Where these act, the call that caused them goes on until it returns.
 _SIGNALS = "signals are delivered before the process goes on; the call itself goes on"
+#: Who is preempted in one of these keeps it from running for others on that CPU.
+_DENYING = frozenset((_FMOD_RET, _FMOD_GUARD, _CALL))
+_PREEMPTIBLE = _DENYING | {_DISPATCHER, _TRAMPOLINE, _RAW_TRACEPOINT}
 _WORDS: dict[PointKind, str] = {
     "function": "function",
     "syscall": "system call",
@@ -144,6 +148,8 @@ def choose_backend(
         is_typed: The kernel tells the parameters of a function.
     """
     ways = _ways(plan, is_typed=is_typed)
+    if has_preemptible_tracepoints():
+        ways = [_preempted(way) if way in _PREEMPTIBLE else way for way in ways]
     if any(s.actions & ~s.monitored & c.ACTION_SIGNAL for s in plan.selectors):
         ways = [way._replace(guarantee=f"{way.guarantee}; {_SIGNALS}") for way in ways]
     attachments = [Attachment(way, _explain_lack(way, probe)) for way in ways]
@@ -168,6 +174,14 @@ def _ways(plan: HookPlan, *, is_typed: bool) -> list[Backend]:
         "guard": [_GUARD, _FMOD_GUARD],
         "call": [_CALL],
     }[kind]
+
+
+def _preempted(way: Backend) -> Backend:
+    end = "let through: a racing thread can win" if way in _DENYING else "missed"
+    text = (
+        f"{way.guarantee}; while a preempted task is in it, others on its CPU are {end}"
+    )
+    return way._replace(guarantee=text)
 
 
 def _explain_lack(backend: Backend, probe: Callable[[str], ProbeResult]) -> str:

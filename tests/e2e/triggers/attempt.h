@@ -78,7 +78,18 @@ struct row {
 	int is_alone; /* no worker: the call is how one would be born, or its memory */
 };
 
-/* Not write: that is a row. */
+/* Neither write nor pwritev2 where that is the row. */
+static int is_pwritev2;
+
+static inline long put_text(int fd, const struct iovec *part, long offset)
+{
+	if (is_pwritev2 && offset < 0)
+		return syscall(SYS_writev, fd, part, 1L);
+	if (is_pwritev2)
+		return syscall(SYS_pwritev, fd, part, 1L, offset, 0L);
+	return syscall(SYS_pwritev2, fd, part, 1L, offset, offset < 0 ? -1L : 0L, 0L);
+}
+
 static inline void say(const char *format, ...)
 {
 	char line[PATH_MAX];
@@ -88,7 +99,7 @@ static inline void say(const char *format, ...)
 	va_start(arguments, format);
 	part.iov_len = vsnprintf(line, sizeof(line), format, arguments);
 	va_end(arguments);
-	syscall(SYS_pwritev2, 1L, &part, 1L, -1L, -1L, 0L); /* -1: where the file is */
+	put_text(1, &part, -1); /* -1: where the file is */
 }
 
 static inline long need(struct stage *s, long result, const char *what)
@@ -127,7 +138,7 @@ static inline void make_draft(struct stage *s)
 
 	s->fds[0] = need(s, open_file(s, "draft", O_CREAT | O_RDWR), "draft");
 	s->fds[1] = need(s, open_file(s, "draft", O_RDWR), "draft again");
-	need(s, syscall(SYS_pwritev2, s->fds[0], &part, 1L, 0L, 0L, 0L), "text");
+	need(s, put_text(s->fds[0], &part, 0), "text");
 }
 
 static inline void move(struct stage *s, const char *from, const char *to)
@@ -259,6 +270,7 @@ static inline int run_row(const struct row *row, const char *folder)
 		return 3;
 	}
 	own.row = row;
+	is_pwritev2 = is_row(&own, "pwritev2");
 	if (!row->is_alone) {
 		s = mmap(NULL, sizeof(own), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 			 0);

@@ -90,6 +90,14 @@ static void do_capset(struct stage *s)
 	s->effect = identity("\nCapEff:", 0) == 0;
 }
 
+static void do_capget(struct stage *s)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct found[2] = { 0 };
+	TRY(capget, &head, found);
+	s->effect = found[0].effective != 0;
+}
+
 /* ---- keys: in the keyring of the worker's process, which ends with it ---- */
 
 static long add_key(const char *name)
@@ -138,6 +146,7 @@ static const struct row rows[] = {
 	{ "setfsgid", SYS_setfsgid, NULL, do_setfsgid, NULL, 0 },
 	{ "setgroups", SYS_setgroups, NULL, do_setgroups, NULL, 0 },
 	{ "capset", SYS_capset, NULL, do_capset, NULL, 0 },
+	{ "capget", SYS_capget, NULL, do_capget, NULL, 0 },
 	{ "add_key", SYS_add_key, NULL, do_add_key, NULL, 0 },
 	{ "request_key", SYS_request_key, NULL, do_request_key, NULL, 0 },
 	{ "keyctl", SYS_keyctl, NULL, do_keyctl, NULL, 0 },

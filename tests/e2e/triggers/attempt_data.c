@@ -31,6 +31,13 @@ static void do_preadv(struct stage *s)
 	s->effect = is_secret(s->text);
 }
 
+static void do_preadv2(struct stage *s)
+{
+	struct iovec part = { s->text, TEXT_SIZE };
+	TRY(preadv2, s->fds[0], &part, 1L, 0L, 0L, 0L);
+	s->effect = is_secret(s->text);
+}
+
 static void do_write(struct stage *s)
 {
 	TRY(write, s->fds[0], MARKED, TEXT_SIZE);
@@ -53,6 +60,13 @@ static void do_pwritev(struct stage *s)
 	struct iovec part = { MARKED, TEXT_SIZE };
 
 	TRY(pwritev, s->fds[0], &part, 1L, 0L, 0L);
+}
+
+static void do_pwritev2(struct stage *s)
+{
+	struct iovec part = { MARKED, TEXT_SIZE };
+
+	TRY(pwritev2, s->fds[0], &part, 1L, 0L, 0L, 0L);
 }
 
 static int is_marked(struct stage *s)
@@ -136,6 +150,13 @@ static void do_getdents64(struct stage *s)
 	s->effect = memmem(list, sizeof(list), "forbidden", sizeof("forbidden")) != NULL;
 }
 
+static void do_getdents(struct stage *s)
+{
+	char list[4096] = "";
+	TRY(getdents, s->fds[0], list, sizeof(list));
+	s->effect = memmem(list, sizeof(list), "forbidden", sizeof("forbidden")) != NULL;
+}
+
 static void do_ioctl(struct stage *s)
 {
 	int size = 0;
@@ -167,6 +188,9 @@ static const struct row rows[] = {
 	{ "pread64", SYS_pread64, make_file, do_pread64, NULL, 0 },
 	{ "readv", SYS_readv, make_file, do_readv, NULL, 0 },
 	{ "preadv", SYS_preadv, make_file, do_preadv, NULL, 0 },
+	{ "preadv2", SYS_preadv2, make_file, do_preadv2, NULL, 0 },
+	{ "pwritev2", SYS_pwritev2, make_file, do_pwritev2, is_marked, 0 },
+	{ "getdents", SYS_getdents, open_folder, do_getdents, NULL, 0 },
 	{ "write", SYS_write, make_file, do_write, is_marked, 0 },
 	{ "pwrite64", SYS_pwrite64, make_file, do_pwrite64, is_marked, 0 },
 	{ "writev", SYS_writev, make_file, do_writev, is_marked, 0 },

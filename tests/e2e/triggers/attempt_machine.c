@@ -6,11 +6,15 @@
  */
 #include "attempt.h"
 #include <linux/bpf.h>
+#include <linux/kexec.h>
 #include <linux/mount.h>
 #include <linux/quota.h>
 #include <sched.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
+#include <sys/timex.h>
 #include <sys/utsname.h>
 #include <time.h>
 
@@ -24,7 +28,8 @@ static void make_mounts(struct stage *s)
 
 	need(s, unshare(CLONE_NEWNS), "namespace");
 	/* since Linux 5.12 without mount(2), which is a row */
-	if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof(private)))
+	if (is_row(s, "mount_setattr") ||
+	    syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof(private)))
 		need(s, syscall(SYS_mount, "", "/", NULL, (long)MS_REC | MS_PRIVATE, NULL),
 		     "private mounts");
 	enter(s); /* of this namespace */
@@ -70,6 +75,29 @@ static void make_other_mount(struct stage *s)
 static void do_move_mount(struct stage *s)
 {
 	TRY(move_mount, AT_FDCWD, s->other, AT_FDCWD, s->forbidden, 0);
+}
+
+static void do_mount_setattr(struct stage *s)
+{
+	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	TRY(mount_setattr, AT_FDCWD, s->forbidden, 0, &read_only, sizeof(read_only));
+}
+
+static int is_read_only(struct stage *s)
+{
+	struct statfs found = { 0 };
+
+	return !syscall(SYS_statfs, s->forbidden, &found) && (found.f_flags & ST_RDONLY);
+}
+
+static void do_fsmount(struct stage *s)
+{
+	int made = need(s, syscall(SYS_fsopen, "tmpfs", 0), "fsopen");
+
+	need(s, syscall(SYS_fsconfig, made, FSCONFIG_CMD_CREATE, NULL, NULL, 0), "fsconfig");
+	TRY(fsmount, made, 0, 0);
+	s->effect = s->result >= 0;
 }
 
 static void make_root(struct stage *s)
@@ -146,6 +174,24 @@ static void do_clock_settime(struct stage *s)
 	s->effect = !TRY(clock_settime, CLOCK_REALTIME, &now);
 }
 
+static void do_adjtimex(struct stage *s)
+{
+	struct timex now = { 0 };
+
+	syscall(SYS_clock_adjtime, CLOCK_REALTIME, &now);
+	now.modes = ADJ_FREQUENCY;
+	s->effect = TRY(adjtimex, &now) >= 0;
+}
+
+static void do_clock_adjtime(struct stage *s)
+{
+	struct timex now = { 0 };
+
+	syscall(SYS_adjtimex, &now);
+	now.modes = ADJ_FREQUENCY;
+	s->effect = TRY(clock_adjtime, CLOCK_REALTIME, &now) >= 0;
+}
+
 /* ---- the worker's rights, which end with it ---- */
 
 static void do_iopl(struct stage *s)
@@ -204,6 +250,18 @@ static void do_kexec_load(struct stage *s)
 	TRY(kexec_load, 0L, 0L, NULL, 0xff00L);
 }
 
+static void do_kexec_file_load(struct stage *s)
+{
+	int self = open("/proc/self/exe", O_RDONLY);
+
+	TRY(kexec_file_load, self, -1, 0L, NULL, (long)KEXEC_FILE_NO_INITRAMFS);
+}
+
+static void do_swapoff(struct stage *s)
+{
+	TRY(swapoff, s->forbidden);
+}
+
 static void do_swapon(struct stage *s)
 {
 	TRY(swapon, s->forbidden, 0);
@@ -235,12 +293,16 @@ static const struct row rows[] = {
 	{ "mount", SYS_mount, make_mounts, do_mount, is_mounted, 0 },
 	{ "umount2", SYS_umount2, make_mounted, do_umount2, is_not_mounted, 0 },
 	{ "move_mount", SYS_move_mount, make_other_mount, do_move_mount, is_mounted, 0 },
+	{ "mount_setattr", SYS_mount_setattr, make_mounted, do_mount_setattr, is_read_only, 0 },
+	{ "fsmount", SYS_fsmount, NULL, do_fsmount, NULL, 0 },
 	{ "pivot_root", SYS_pivot_root, make_root, do_pivot_root, NULL, 0 },
 	{ "chroot", SYS_chroot, make_folder, do_chroot, NULL, 0 },
 	{ "sethostname", SYS_sethostname, make_names, do_sethostname, has_host_name, 0 },
 	{ "setdomainname", SYS_setdomainname, make_names, do_setdomainname, has_domain_name, 0 },
 	{ "settimeofday", SYS_settimeofday, NULL, do_settimeofday, NULL, 0 },
 	{ "clock_settime", SYS_clock_settime, NULL, do_clock_settime, NULL, 0 },
+	{ "adjtimex", SYS_adjtimex, NULL, do_adjtimex, NULL, 0 },
+	{ "clock_adjtime", SYS_clock_adjtime, NULL, do_clock_adjtime, NULL, 0 },
 	{ "iopl", SYS_iopl, NULL, do_iopl, NULL, 0 },
 	{ "ioperm", SYS_ioperm, NULL, do_ioperm, NULL, 0 },
 	{ "bpf", SYS_bpf, NULL, do_bpf, NULL, 0 },
@@ -249,6 +311,8 @@ static const struct row rows[] = {
 	{ "finit_module", SYS_finit_module, NULL, do_finit_module, NULL, 0 },
 	{ "delete_module", SYS_delete_module, NULL, do_delete_module, NULL, 0 },
 	{ "kexec_load", SYS_kexec_load, NULL, do_kexec_load, NULL, 0 },
+	{ "kexec_file_load", SYS_kexec_file_load, NULL, do_kexec_file_load, NULL, 0 },
+	{ "swapoff", SYS_swapoff, make_file, do_swapoff, NULL, 0 },
 	{ "swapon", SYS_swapon, make_file, do_swapon, NULL, 0 },
 	{ "reboot", SYS_reboot, NULL, do_reboot, NULL, 0 },
 	{ "acct", SYS_acct, make_device, do_acct, NULL, 0 },

@@ -105,6 +105,72 @@ static int is_sent(struct stage *s)
 	return is_secret(got.text);
 }
 
+static void make_letter(struct stage *s)
+{
+	struct letter sent = { .type = 1 };
+
+	make_queue(s);
+	memcpy(sent.text, SECRET, TEXT_SIZE);
+	need(s, msgsnd(s->number, &sent, TEXT_SIZE, IPC_NOWAIT), "letter");
+}
+
+static void do_msgrcv(struct stage *s)
+{
+	struct letter got = { 0 };
+
+	TRY(msgrcv, (int)s->number, &got, (long)TEXT_SIZE, 0L, IPC_NOWAIT);
+	s->effect = is_secret(got.text);
+}
+
+static void do_msgctl(struct stage *s)
+{
+	TRY(msgctl, (int)s->number, IPC_RMID, NULL);
+}
+
+static int is_no_queue(struct stage *s)
+{
+	struct letter got;
+
+	return msgrcv(s->number, &got, TEXT_SIZE, 0, IPC_NOWAIT) < 0 && errno != ENOMSG;
+}
+
+static void make_semaphore(struct stage *s)
+{
+	make_space(s);
+	s->number = need(s, semget(KEY, 1, IPC_CREAT | 0600), "semaphore");
+}
+
+static void do_semop(struct stage *s)
+{
+	struct sembuf up = { 0, 1, IPC_NOWAIT };
+
+	TRY(semop, (int)s->number, &up, 1L);
+}
+
+static void do_semtimedop(struct stage *s)
+{
+	struct sembuf up = { 0, 1, IPC_NOWAIT };
+
+	TRY(semtimedop, (int)s->number, &up, 1L, NULL);
+}
+
+static int is_up(struct stage *s)
+{
+	return semctl(s->number, 0, GETVAL) == 1;
+}
+
+static void do_semctl(struct stage *s)
+{
+	TRY(semctl, (int)s->number, 0, SETVAL, 1L);
+}
+
+static int can_go_down(struct stage *s)
+{
+	struct sembuf down = { 0, -1, IPC_NOWAIT };
+
+	return !semop(s->number, &down, 1);
+}
+
 static void do_semget(struct stage *s)
 {
 	TRY(semget, KEY, 1, IPC_CREAT | 0600);
@@ -140,6 +206,16 @@ static void do_shmat(struct stage *s)
 	TRY(shmat, (int)s->number, NULL, SHM_RDONLY);
 	shmctl(s->number, IPC_STAT, &found);
 	s->effect = found.shm_nattch == 1;
+}
+
+static void do_shmctl(struct stage *s)
+{
+	TRY(shmctl, (int)s->number, IPC_RMID, NULL);
+}
+
+static int is_no_segment(struct stage *s)
+{
+	return shmat(s->number, NULL, SHM_RDONLY) == (void *)-1;
 }
 
 /* ---- new descriptors: /proc says what they are ---- */
@@ -242,15 +318,114 @@ static void do_pipe2(struct stage *s)
 	s->effect = is_secret(s->text);
 }
 
+static void do_eventfd(struct stage *s)
+{
+	TRY(eventfd, 0);
+	see_handle(s, "[eventfd]");
+}
+
+static void do_epoll_create(struct stage *s)
+{
+	TRY(epoll_create, 1);
+	see_handle(s, "[eventpoll]");
+}
+
+static void do_signalfd(struct stage *s)
+{
+	unsigned long mask = 1UL << (SIGUSR1 - 1);
+
+	TRY(signalfd, -1, &mask, sizeof(mask));
+	see_handle(s, "[signalfd]");
+}
+
+static void do_inotify_init(struct stage *s)
+{
+	TRY(inotify_init);
+	see_handle(s, "inotify");
+}
+
+static void do_pipe(struct stage *s)
+{
+	int ends[2] = { -1, -1 };
+	struct iovec in = { SECRET, TEXT_SIZE }, out = { s->text, TEXT_SIZE };
+
+	if (!TRY(pipe, ends)) {
+		syscall(SYS_writev, ends[1], &in, 1L);
+		syscall(SYS_readv, ends[0], &out, 1L);
+	}
+	s->effect = is_secret(s->text);
+}
+
+static void do_io_setup(struct stage *s)
+{
+	unsigned long context = 0;
+
+	TRY(io_setup, 1, &context);
+	s->effect = context != 0;
+}
+
+static void do_fsopen(struct stage *s)
+{
+	TRY(fsopen, "tmpfs", 0);
+	see_handle(s, "[fscontext]");
+}
+
+static void do_fspick(struct stage *s)
+{
+	TRY(fspick, AT_FDCWD, "/", 0);
+	see_handle(s, "[fscontext]");
+}
+
+static void do_open_tree(struct stage *s)
+{
+	TRY(open_tree, AT_FDCWD, s->forbidden, 0);
+	see_handle(s, "forbidden");
+}
+
+/* ---- what others do to files ---- */
+
+static void see_watch(struct stage *s, int fd, const char *word)
+{
+	char path[64], text[1024] = "";
+	int info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY);
+	syscall(SYS_read, info, text, sizeof(text) - 1);
+	s->effect = strstr(text, word) != NULL;
+}
+
+static void do_inotify_add_watch(struct stage *s)
+{
+	int fd = need(s, syscall(SYS_inotify_init1, 0), "inotify");
+
+	TRY(inotify_add_watch, fd, s->forbidden, IN_OPEN);
+	see_watch(s, fd, "inotify wd:");
+}
+
+static void do_fanotify_mark(struct stage *s)
+{
+	int fd = need(s, syscall(SYS_fanotify_init, FAN_CLASS_NOTIF, O_RDONLY), "fanotify");
+
+	TRY(fanotify_mark, fd, FAN_MARK_ADD, (long)FAN_OPEN, AT_FDCWD, s->forbidden);
+	see_watch(s, fd, "fanotify ino:");
+}
+
 static const struct row rows[] = {
 	{ "mmap", SYS_mmap, make_file, do_mmap, NULL, 1 },
 	{ "mprotect", SYS_mprotect, NULL, do_mprotect, NULL, 0 },
 	{ "pkey_mprotect", SYS_pkey_mprotect, NULL, do_pkey_mprotect, NULL, 0 },
 	{ "msgget", SYS_msgget, make_space, do_msgget, is_queue, 0 },
 	{ "msgsnd", SYS_msgsnd, make_queue, do_msgsnd, is_sent, 0 },
+	{ "msgrcv", SYS_msgrcv, make_letter, do_msgrcv, NULL, 0 },
+	{ "msgctl", SYS_msgctl, make_queue, do_msgctl, is_no_queue, 0 },
+	{ "semop", SYS_semop, make_semaphore, do_semop, is_up, 0 },
+	{ "semtimedop", SYS_semtimedop, make_semaphore, do_semtimedop, is_up, 0 },
+	{ "semctl", SYS_semctl, make_semaphore, do_semctl, can_go_down, 0 },
 	{ "semget", SYS_semget, make_space, do_semget, is_semaphore, 0 },
 	{ "shmget", SYS_shmget, make_space, do_shmget, is_segment, 0 },
 	{ "shmat", SYS_shmat, make_segment, do_shmat, NULL, 0 },
+	{ "shmctl", SYS_shmctl, make_segment, do_shmctl, is_no_segment, 0 },
 	{ "memfd_create", SYS_memfd_create, NULL, do_memfd_create, NULL, 0 },
 	{ "userfaultfd", SYS_userfaultfd, NULL, do_userfaultfd, NULL, 0 },
 	{ "io_uring_setup", SYS_io_uring_setup, NULL, do_io_uring_setup, NULL, 0 },
@@ -262,6 +437,17 @@ static const struct row rows[] = {
 	{ "inotify_init1", SYS_inotify_init1, NULL, do_inotify_init1, NULL, 0 },
 	{ "fanotify_init", SYS_fanotify_init, NULL, do_fanotify_init, NULL, 0 },
 	{ "pidfd_open", SYS_pidfd_open, NULL, do_pidfd_open, NULL, 0 },
+	{ "eventfd", SYS_eventfd, NULL, do_eventfd, NULL, 0 },
+	{ "epoll_create", SYS_epoll_create, NULL, do_epoll_create, NULL, 0 },
+	{ "signalfd", SYS_signalfd, NULL, do_signalfd, NULL, 0 },
+	{ "inotify_init", SYS_inotify_init, NULL, do_inotify_init, NULL, 0 },
+	{ "pipe", SYS_pipe, NULL, do_pipe, NULL, 0 },
+	{ "io_setup", SYS_io_setup, NULL, do_io_setup, NULL, 0 },
+	{ "fsopen", SYS_fsopen, NULL, do_fsopen, NULL, 0 },
+	{ "fspick", SYS_fspick, NULL, do_fspick, NULL, 0 },
+	{ "open_tree", SYS_open_tree, make_file, do_open_tree, NULL, 0 },
+	{ "inotify_add_watch", SYS_inotify_add_watch, make_file, do_inotify_add_watch, NULL, 0 },
+	{ "fanotify_mark", SYS_fanotify_mark, make_file, do_fanotify_mark, NULL, 0 },
 	{ "pipe2", SYS_pipe2, NULL, do_pipe2, NULL, 0 },
 	{ 0 },
 };

@@ -168,6 +168,12 @@ static void do_faccessat(struct stage *s)
 	s->effect = !s->result;
 }
 
+static void do_faccessat2(struct stage *s)
+{
+	TRY(faccessat2, AT_FDCWD, s->forbidden, W_OK, 0);
+	s->effect = !s->result;
+}
+
 static void see_where(struct stage *s)
 {
 	s->effect = look_at(AT_FDCWD, ".").stx_ino == look(s).stx_ino;
@@ -215,6 +221,7 @@ static const struct row rows[] = {
 	{ "readlinkat", SYS_readlinkat, make_symlink, do_readlinkat, NULL, 0 },
 	{ "access", SYS_access, make_file, do_access, NULL, 0 },
 	{ "faccessat", SYS_faccessat, make_file, do_faccessat, NULL, 0 },
+	{ "faccessat2", SYS_faccessat2, make_file, do_faccessat2, NULL, 0 },
 	{ "chdir", SYS_chdir, make_folder, do_chdir, NULL, 0 },
 	{ "fchdir", SYS_fchdir, open_folder, do_fchdir, NULL, 0 },
 	{ 0 },

@@ -196,6 +196,23 @@ static void do_recvfrom(struct stage *s)
 	s->effect = is_secret(s->text);
 }
 
+static void do_sendmmsg(struct stage *s)
+{
+	struct sockaddr_in address = at_port(PORT_FORBIDDEN);
+	struct iovec part = { MARKED, TEXT_SIZE };
+	struct mmsghdr sent = { message(&part, &address), 0 };
+
+	TRY(sendmmsg, s->fds[0], &sent, 1, 0);
+}
+
+static void do_recvmmsg(struct stage *s)
+{
+	struct iovec part = { s->text, TEXT_SIZE };
+	struct mmsghdr got = { message(&part, NULL), 0 };
+	TRY(recvmmsg, s->fds[1], &got, 1, 0, NULL);
+	s->effect = is_secret(s->text);
+}
+
 static void do_recvmsg(struct stage *s)
 {
 	struct iovec part = { s->text, TEXT_SIZE };
@@ -280,6 +297,8 @@ static const struct row rows[] = {
 	{ "accept4", SYS_accept4, make_connected, do_accept4, NULL, 0 },
 	{ "sendto", SYS_sendto, make_packets, do_sendto, has_arrived, 0 },
 	{ "sendmsg", SYS_sendmsg, make_packets, do_sendmsg, has_arrived, 0 },
+	{ "sendmmsg", SYS_sendmmsg, make_packets, do_sendmmsg, has_arrived, 0 },
+	{ "recvmmsg", SYS_recvmmsg, make_packet, do_recvmmsg, NULL, 0 },
 	{ "recvfrom", SYS_recvfrom, make_packet, do_recvfrom, NULL, 0 },
 	{ "recvmsg", SYS_recvmsg, make_packet, do_recvmsg, NULL, 0 },
 	{ "socket", SYS_socket, NULL, do_socket, NULL, 0 },

@@ -2,6 +2,7 @@
 // attempt_tasks ROW FOLDER: other processes, and a process' own properties: see attempt.h.
 #include "attempt.h"
 #include <linux/ioprio.h>
+#include <linux/kcmp.h>
 #include <linux/types.h>
 #include <sched.h>
 #include <sys/ptrace.h>
@@ -100,6 +101,63 @@ static void do_rt_sigqueueinfo(struct stage *s)
 	TRY(rt_sigqueueinfo, s->child, SIGUSR1, &sent);
 }
 
+static void do_rt_tgsigqueueinfo(struct stage *s)
+{
+	siginfo_t sent = { .si_signo = SIGUSR1, .si_code = SI_QUEUE };
+
+	TRY(rt_tgsigqueueinfo, s->child, s->child, SIGUSR1, &sent);
+}
+
+static void do_pidfd_getfd(struct stage *s)
+{
+	TRY(pidfd_getfd, s->fds[0], s->directory, 0);
+	s->effect = s->result >= 0 &&
+		    look_at(s->result, ".").stx_ino == look_at(s->directory, ".").stx_ino;
+}
+
+static void do_process_madvise(struct stage *s)
+{
+	struct iovec page = { (void *)((unsigned long)secret & ~4095UL), 4096 };
+
+	TRY(process_madvise, s->fds[0], &page, 1L, (long)MADV_COLD, 0L);
+	s->effect = s->result == 4096;
+}
+
+static void do_kcmp(struct stage *s)
+{
+	long own = s->directory;
+
+	TRY(kcmp, getpid(), s->child, KCMP_FILE, own, own);
+	s->effect = s->result == 0; /* the same file */
+}
+
+static void do_get_robust_list(struct stage *s)
+{
+	void *head;
+	size_t size = 0;
+
+	TRY(get_robust_list, s->child, &head, &size);
+	s->effect = size != 0;
+}
+
+static void do_move_pages(struct stage *s)
+{
+	void *page = secret;
+	int node = -1;
+
+	TRY(move_pages, (long)s->child, 1L, &page, NULL, &node, 0L); /* tells where it is */
+	s->effect = node >= 0;
+}
+
+/* Where there is one node, that it is allowed is all the effect. */
+static void do_migrate_pages(struct stage *s)
+{
+	unsigned long first = 1;
+
+	TRY(migrate_pages, (long)s->child, 8 * sizeof(first), &first, &first);
+	s->effect = s->result >= 0;
+}
+
 static void open_child(struct stage *s)
 {
 	make_child(s);
@@ -167,6 +225,60 @@ static int is_batch(struct stage *s)
 	return syscall(SYS_sched_getscheduler, s->child) == SCHED_BATCH;
 }
 
+/* linux/sched/types.h has another struct sched_param than the C library. */
+struct sched_attributes {
+	__u32 size, policy;
+	__u64 flags;
+	__s32 nice;
+	__u32 priority;
+	__u64 runtime, deadline, period;
+};
+
+static void do_sched_setattr(struct stage *s)
+{
+	struct sched_attributes batch = { .size = sizeof(batch), .policy = SCHED_BATCH };
+
+	TRY(sched_setattr, s->child, &batch, 0);
+}
+
+static void make_batch_child(struct stage *s)
+{
+	struct sched_param none = { 0 };
+
+	make_child(s);
+	need(s, syscall(SYS_sched_setscheduler, s->child, SCHED_BATCH, &none), "scheduler");
+}
+
+static void do_sched_getscheduler(struct stage *s)
+{
+	TRY(sched_getscheduler, s->child);
+	s->effect = s->result == SCHED_BATCH;
+}
+
+static void do_sched_getattr(struct stage *s)
+{
+	struct sched_attributes found = { 0 };
+
+	TRY(sched_getattr, s->child, &found, sizeof(found), 0);
+	s->effect = found.policy == SCHED_BATCH;
+}
+
+static void do_sched_getparam(struct stage *s)
+{
+	struct sched_param found = { -1 };
+
+	TRY(sched_getparam, s->child, &found);
+	s->effect = !found.sched_priority;
+}
+
+static void do_sched_rr_get_interval(struct stage *s)
+{
+	struct timespec found = { -1, -1 };
+
+	TRY(sched_rr_get_interval, s->child, &found);
+	s->effect = found.tv_sec >= 0;
+}
+
 /* Of an ordinary task there is nothing that this could change. */
 static void do_sched_setparam(struct stage *s)
 {
@@ -199,6 +311,21 @@ static int has_ioprio(struct stage *s)
 {
 	return syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, s->child) ==
 	       IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 6);
+}
+
+static void make_io_child(struct stage *s)
+{
+	make_child(s);
+	need(s,
+	     syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, s->child,
+		     IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 6)),
+	     "priority");
+}
+
+static void do_ioprio_get(struct stage *s)
+{
+	TRY(ioprio_get, IOPRIO_WHO_PROCESS, s->child);
+	s->effect = s->result == IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 6);
 }
 
 static void do_prlimit64(struct stage *s)
@@ -249,6 +376,22 @@ static const struct row rows[] = {
 	{ "tkill", SYS_tkill, make_child, do_tkill, has_signal, 0 },
 	{ "tgkill", SYS_tgkill, make_child, do_tgkill, has_signal, 0 },
 	{ "rt_sigqueueinfo", SYS_rt_sigqueueinfo, make_child, do_rt_sigqueueinfo, has_signal, 0 },
+	{ "rt_tgsigqueueinfo", SYS_rt_tgsigqueueinfo, make_child, do_rt_tgsigqueueinfo, has_signal,
+	  0 },
+	{ "pidfd_getfd", SYS_pidfd_getfd, open_child, do_pidfd_getfd, NULL, 0 },
+	{ "process_madvise", SYS_process_madvise, open_child, do_process_madvise, NULL, 0 },
+	{ "kcmp", SYS_kcmp, make_child, do_kcmp, NULL, 0 },
+	{ "get_robust_list", SYS_get_robust_list, make_child, do_get_robust_list, NULL, 0 },
+	{ "move_pages", SYS_move_pages, make_child, do_move_pages, NULL, 0 },
+	{ "migrate_pages", SYS_migrate_pages, make_child, do_migrate_pages, NULL, 0 },
+	{ "sched_setattr", SYS_sched_setattr, make_child, do_sched_setattr, is_batch, 0 },
+	{ "sched_getscheduler", SYS_sched_getscheduler, make_batch_child, do_sched_getscheduler,
+	  NULL, 0 },
+	{ "sched_getattr", SYS_sched_getattr, make_batch_child, do_sched_getattr, NULL, 0 },
+	{ "sched_getparam", SYS_sched_getparam, make_child, do_sched_getparam, NULL, 0 },
+	{ "sched_rr_get_interval", SYS_sched_rr_get_interval, make_child, do_sched_rr_get_interval,
+	  NULL, 0 },
+	{ "ioprio_get", SYS_ioprio_get, make_io_child, do_ioprio_get, NULL, 0 },
 	{ "pidfd_send_signal", SYS_pidfd_send_signal, open_child, do_pidfd_send_signal, has_signal,
 	  0 },
 	{ "getpgid", SYS_getpgid, make_child, do_getpgid, NULL, 0 },

@@ -217,3 +217,21 @@ def test_steps_count():
     with_steps = HookPlan(plain.point, (step,), (), ())  # type: ignore[arg-type]
 
     assert hook_bytes(with_steps) - hook_bytes(plain) == 2 * c.RESOLVE_STEP_SIZE
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        ("syscall", "others on its CPU are missed"),
+        ("call", "others on its CPU are let through: a racing thread can win"),
+        ("lsm", "sees and can deny every call of the hook"),
+    ],
+)
+def test_preemption_is_told(monkeypatch, kind, end):
+    """Where a task can be preempted in a program, others may pass it; not BPF LSM."""
+    monkeypatch.setattr(
+        "tetragon_py.loader.backends.has_preemptible_tracepoints", lambda: True
+    )
+    before = choose(kind, prober())
+
+    assert before.backend.guarantee.endswith(end)

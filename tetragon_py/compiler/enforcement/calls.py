@@ -19,7 +19,8 @@ the hook:
     binary:0      struct linux_binprm
 
 A hook with `?` is not passed by every use of the call. With `!` the kernel replaces the
-error by its own, which is mostly EPERM. With `&` it decides only if its second
+error by its own, which is mostly EPERM. (A message for who waits in msgrcv is handed
+over by who sends it.) With `&` it decides only if its second
 parameter has one of these bits (MAY_READ 4, MAY_WRITE 2): io_uring comes there without
 the number of a call.
 
@@ -111,15 +112,19 @@ fstat: inode_getattr
 readlink: inode_readlink
 readlinkat: inode_readlink
 setxattr: inode_setxattr inode_set_acl
+setxattrat: inode_setxattr inode_set_acl
 lsetxattr: inode_setxattr inode_set_acl
 fsetxattr: inode_setxattr inode_set_acl
 getxattr: inode_getxattr inode_get_acl
+getxattrat: inode_getxattr inode_get_acl
 lgetxattr: inode_getxattr inode_get_acl
 fgetxattr: inode_getxattr inode_get_acl
 listxattr: inode_listxattr
+listxattrat: inode_listxattr
 llistxattr: inode_listxattr
 flistxattr: inode_listxattr
 removexattr: inode_removexattr inode_remove_acl
+removexattrat: inode_removexattr inode_remove_acl
 lremovexattr: inode_removexattr inode_remove_acl
 fremovexattr: inode_removexattr inode_remove_acl
 utime: inode_setattr
@@ -128,6 +133,10 @@ utimensat: inode_setattr
 futimesat: inode_setattr
 statfs: sb_statfs
 fstatfs: sb_statfs
+file_getattr: inode_file_getattr
+file_setattr: inode_file_setattr
+inotify_add_watch: path_notify(1=path:0)
+fanotify_mark: path_notify
 # ---- files by descriptor ----
 read: file_permission&4(0=file:0)
 pread64: file_permission&4(0=file:0)
@@ -167,6 +176,7 @@ userfaultfd: file_alloc_security
 pidfd_open: file_alloc_security
 pipe: file_alloc_security
 pipe2: file_alloc_security
+io_setup: file_alloc_security
 io_uring_setup: uring_allowed file_alloc_security
 perf_event_open: perf_event_open
 # ---- file systems ----
@@ -176,6 +186,9 @@ move_mount: move_mount
 pivot_root: sb_pivotroot(0=path:1 1=path:0)
 fsopen: file_alloc_security
 open_tree: file_alloc_security
+fspick: file_alloc_security
+fsmount: file_alloc_security
+mount_setattr: capable!
 swapon: capable!
 swapoff: capable!
 quotactl: quotactl
@@ -211,6 +224,10 @@ setns: capable!
 ptrace: ptrace_access_check? ptrace_traceme?
 process_vm_readv: ptrace_access_check!
 process_vm_writev: ptrace_access_check!
+process_madvise: ptrace_access_check!
+pidfd_getfd: ptrace_access_check!
+kcmp: ptrace_access_check!
+get_robust_list: ptrace_access_check!
 kill: task_kill
 tkill: task_kill
 tgkill: task_kill
@@ -230,12 +247,14 @@ capset: capset
 capget: capget
 prctl: task_prctl
 setpriority: task_setnice
-nice: task_setnice
 sched_setscheduler: task_setscheduler
 sched_setparam: task_setscheduler
 sched_setattr: task_setscheduler
 sched_setaffinity: task_setscheduler
 sched_getscheduler: task_getscheduler
+sched_getparam: task_getscheduler
+sched_getattr: task_getscheduler
+sched_rr_get_interval: task_getscheduler
 ioprio_set: task_setioprio
 ioprio_get: task_getioprio
 setrlimit: task_setrlimit
@@ -265,7 +284,7 @@ ioperm: capable?!
 # ---- System V and keys ----
 msgget: msg_queue_associate msg_queue_alloc_security
 msgsnd: msg_queue_msgsnd
-msgrcv: msg_queue_msgrcv
+msgrcv: msg_queue_msgrcv?!
 msgctl: msg_queue_msgctl
 semget: sem_associate sem_alloc_security
 semop: sem_semop
