@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.agent import Agent
-from tests.e2e.attempts import PROGRAMS, REFUSAL, Attempt, attempt, expected
+from tests.e2e.attempts import (
+    PROGRAMS,
+    REFUSAL,
+    Attempt,
+    attempt,
+    expected,
+    program_of,
+)
 from tests.e2e.enforcement import needs_denial, override, write_policy
 from tetragon_py.compiler.enforcement.calls import guards_of
 
@@ -36,15 +43,34 @@ pytestmark = needs_denial
 def test_every_call_is_stopped(
     tmp_path: Path, triggers: Path, scratch: Path, program: str
 ) -> None:
-    """With an error that no kernel returns; and nothing has happened.
-
-    Each row has a name of the program for itself: others may prepare with its call.
-    """
+    """With an error that no kernel returns; and nothing has happened."""
     rows = [row for row in PROGRAMS[program] if guards_of(row)]
-    names = {row: f"{program}-{row}" for row in rows}
-    for name in names.values():
+
+    assert {row: _stopped(row) for row in rows} == _refuse(
+        rows, tmp_path, triggers, scratch
+    )
+
+
+@pytest.mark.kernel(feature="fmod_ret_syscall", since="7.0")
+def test_calls_without_hooks_are_stopped(
+    tmp_path: Path, triggers: Path, scratch: Path
+) -> None:
+    """Where the kernel lets what system calls return be replaced."""
+    rows = [row for some in PROGRAMS.values() for row in some if not guards_of(row)]
+    assert rows
+
+    refused = Attempt("refused", REFUSAL, has_happened=False)
+    assert dict.fromkeys(rows, refused) == _refuse(rows, tmp_path, triggers, scratch)
+
+
+def _refuse(
+    rows: list[str], tmp_path: Path, triggers: Path, scratch: Path
+) -> dict[str, Attempt]:
+    """Each row has a program name for itself: others may prepare with its call."""
+    names = {row: f"{program_of(row)}-{row}" for row in rows}
+    for row, name in names.items():
         (triggers / name).unlink(missing_ok=True)
-        (triggers / name).hardlink_to(triggers / program)
+        (triggers / name).hardlink_to(triggers / program_of(row))
     hooks = [
         override(row, -REFUSAL, triggers / name, _FILTERS.get(row))
         for row, name in names.items()
@@ -57,8 +83,7 @@ def test_every_call_is_stopped(
             folder.mkdir()
             found[row] = attempt(row, triggers, folder, program=name)
         assert agent.stop() == 0
-
-    assert found == {row: _stopped(row) for row in rows}
+    return found
 
 
 def _stopped(row: str) -> Attempt:

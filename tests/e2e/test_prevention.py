@@ -88,6 +88,12 @@ WAYS = {
     "exec by LSM": Way(
         "race_exec", _LSM, {"hook": "bprm_check_security"}, *_path(0, "linux_binprm")
     ),
+    # The program is in place then, and dies before its first instruction.
+    "exec by Sigkill": Way(
+        *("race_exec", _LSM, {"hook": "bprm_check_security"}),
+        *_path(0, "linux_binprm"),
+        {"action": "Sigkill"},
+    ),
     "write by the call": Way("race_write", _K, _call("write"), *_path(0, "fd")),
     "uid by the call": Way("race_setuid", _K, _call("setuid"), *_ROOT),
     "uid by an enforcer": Way(
@@ -152,7 +158,8 @@ def test_nothing_gets_through(
     assert (status, told["got_through"]) == (0, 0), told
     bodies = _hits(events)
     assert {body["policy_name"] for body in bodies} == {"prevent"}
-    assert "denied" in {body["hit"]["effect"] for body in bodies}
+    done = "signalled" if way.action["action"] == "Sigkill" else "denied"
+    assert done in {body["hit"]["effect"] for body in bodies}
 
 
 @pytest.mark.parametrize("name", ["path by the call", "address by LSM"])

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.agent import Agent
-from tests.e2e.attempts import attempt
+from tests.e2e.agent import Agent, scaled
+from tests.e2e.attempts import attempt, race
 from tests.e2e.enforcement import write_policy
+from tetragon_py.libbpf.btf import has_preemptible_tracepoints
 from tetragon_py.libbpf.features import probe
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.events import Event
 
+_TRIES = scaled(10_000, 1_000)
 _CALL = "import ctypes; ctypes.CDLL(None).lseek(-77, 0, 0); print('lives')"
 
 
@@ -96,6 +98,53 @@ def test_what_kills_comes_after_the_call(
         assert agent.stop() == 0
 
     assert found == ("killed", signal.SIGKILL, True)
+
+
+def _kill_exec(program: Path, path: str, *options: tuple[str, str]) -> dict[str, Any]:
+    selector = {
+        "matchBinaries": [{"operator": "In", "values": [str(program)]}],
+        "matchArgs": [{"index": 0, "operator": "Postfix", "values": [path]}],
+        "matchActions": [{"action": "Sigkill"}],
+    }
+    args = [{"index": 0, "type": "string"}]
+    hook = {"call": "sys_execve", "syscall": True, "args": args}
+    return {
+        "kprobes": [hook | {"selectors": [selector]}],
+        "options": [{"name": name, "value": value} for name, value in options],
+    }
+
+
+def test_a_killed_exec_runs_no_instruction(
+    tmp_path: Path, triggers: Path, scratch: Path
+) -> None:
+    """10,000 processes of 4 threads are killed at the entry of the call."""
+    spec = _kill_exec(triggers / "race_exec", "orbidden", ("on-read-error", "deny"))
+    policy = write_policy(tmp_path, "exec", spec)
+    with Agent(tmp_path, "--tracing-policy", str(policy)) as agent:
+        status, told = race("race_exec", triggers, scratch, _TRIES)
+        assert agent.stop() == 0
+
+    passed = told["got_through"] + told["allowed"]
+    assert told["killed"] + passed == _TRIES
+    if not has_preemptible_tracepoints():  # as policy check says there
+        assert (status, passed) == (0, 0), told
+
+
+def test_what_the_entry_does_not_see_gets_through(
+    tmp_path: Path, triggers: Path, scratch: Path
+) -> None:
+    """A path that is not in memory yet, or that another thread changes afterwards.
+
+    LSM hooks see what the kernel has taken: tests/e2e/test_prevention.py.
+    """
+    policy = write_policy(
+        tmp_path, "exec", _kill_exec(triggers / "race_exec", "/forbidden")
+    )
+    with Agent(tmp_path, "--tracing-policy", str(policy)) as agent:
+        status, told = race("race_exec", triggers, scratch, _TRIES)
+        assert agent.stop() == 0
+
+    assert (status, told["got_through"] > 0) == (1, True), told
 
 
 def test_the_strongest_action_of_all_policies_is_done(tmp_path: Path) -> None:
