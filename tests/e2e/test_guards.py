@@ -32,6 +32,8 @@ _OTHER_ERRORS = {
     "keyctl": errno.ENOKEY,
     "msgrcv": errno.ENOMSG,
     "process_madvise": errno.EACCES,
+    "semctl": errno.EACCES,
+    "io_setup": errno.ENOMEM,
 }
 #: The start of each program needs it with other arguments: PROT_READ | PROT_EXEC.
 _FILTERS = {"mprotect": {"index": 2, "operator": "Equal", "values": ["5"]}}

@@ -176,7 +176,7 @@ userfaultfd: file_alloc_security
 pidfd_open: file_alloc_security
 pipe: file_alloc_security
 pipe2: file_alloc_security
-io_setup: file_alloc_security
+io_setup: file_alloc_security!
 io_uring_setup: uring_allowed file_alloc_security
 perf_event_open: perf_event_open
 # ---- file systems ----
@@ -289,7 +289,7 @@ msgctl: msg_queue_msgctl
 semget: sem_associate sem_alloc_security
 semop: sem_semop
 semtimedop: sem_semop
-semctl: sem_semctl
+semctl: sem_semctl!
 shmget: shm_associate shm_alloc_security
 shmat: shm_shmat
 shmctl: shm_shmctl
