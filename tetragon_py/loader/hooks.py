@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.errors import KernelError, UnsupportedError
+from tetragon_py.libbpf.btf import has_preemptible_tracepoints
 from tetragon_py.loader.security import (
     COMPAT_ABIS,
     Guards,
@@ -37,6 +38,8 @@ _NUMBER_BYTES = 4
 #: For a function by trampoline, with arguments by number.
 _TRAMPOLINE = ("fentry", "fexit", "get_func_arg")
 _REGISTERS = 6  # raw arguments of a hit
+#: Which all system calls pass on x86, and those of 32-bit programs.
+_CALL_FUNCTIONS = ("x64_sys_call", "ia32_sys_call")
 _SYSCALL_HOOKS = Struct(c.SYSCALL_HOOKS_FORMAT)
 _SYSCALL_PREFIXES = {
     "x64": "__x64_sys_",
@@ -84,6 +87,7 @@ class Hooks:
         self._programs: dict[int, list[Program]] = {}
         self._probes: dict[int, list[Link]] = {}  # kprobes, which count themselves
         self._dispatcher = contextlib.ExitStack()
+        self._dispatcher_probes: list[Link] = []
         self._dispatched: dict[int, tuple[int, bool]] = {}  # row, 32-bit calls
         self._sees_returns = False
         self._missed_before = 0  # by hooks that are gone
@@ -138,6 +142,8 @@ class Hooks:
             del self._dispatched[number]
             if not self._dispatched:
                 self._missed_before += _missed(self._dispatcher_programs)
+                self._missed_before += _missed_by(self._dispatcher_probes)
+                self._dispatcher_probes = []
                 self._dispatcher.close()
 
     def programs(self, number: int) -> list[Program]:
@@ -150,6 +156,7 @@ class Hooks:
             program for programs in self._programs.values() for program in programs
         )
         by_probes = sum(map(_missed_by, self._probes.values()))
+        by_probes += _missed_by(self._dispatcher_probes)
         return self._missed_before + by_programs + by_probes
 
     def close(self) -> None:
@@ -188,14 +195,39 @@ class Hooks:
 
     def _load_dispatcher(self) -> None:
         with contextlib.ExitStack() as undo:
-            opened = self._shared.open("syscall", undo)
-            opened.load()
-            self._exit_program = opened.programs["exit_syscall"]
-            enter = opened.programs["enter_syscall"]
-            undo.enter_context(enter.attach())
-            self._dispatcher_programs = [enter, self._exit_program]
+            if not self._load_probed_dispatcher(undo):
+                opened = self._shared.open("syscall", undo)
+                opened.load()
+                enter = opened.programs["enter_syscall"]
+                undo.enter_context(enter.attach())
+                self._keep_dispatcher(enter, opened)
             self._dispatcher = undo.pop_all()
             self._sees_returns = False
+
+    def _load_probed_dispatcher(self, undo: contextlib.ExitStack) -> bool:
+        """Where programs on tracepoints can be preempted; false if there is no need."""
+        if not has_preemptible_tracepoints() or "kprobe" not in self.target.features:
+            return False
+        with contextlib.ExitStack() as attempt:
+            opened = self._shared.open("syscall", attempt)
+            opened.programs["enter_syscall"].autoload = False
+            enter = opened.programs["enter_by_kprobe"]
+            enter.autoload = True
+            try:
+                opened.load()
+                probes = [_attach_entry(enter, _CALL_FUNCTIONS[0], attempt)]
+            except KernelError:
+                return False  # of another architecture
+            with contextlib.suppress(KernelError):  # it has no 32-bit calls
+                probes += [_attach_entry(enter, _CALL_FUNCTIONS[1], attempt)]
+            self._dispatcher_probes = probes
+            self._keep_dispatcher(enter, opened)
+            undo.enter_context(attempt.pop_all())
+        return True
+
+    def _keep_dispatcher(self, enter: Program, opened: BpfObject) -> None:
+        self._exit_program = opened.programs["exit_syscall"]
+        self._dispatcher_programs = [enter, self._exit_program]
 
     def _write_syscall(self, place: tuple[int, bool], number: int) -> None:
         row, is_compat = place
@@ -221,6 +253,10 @@ class Hooks:
     ) -> list[Program]:
         features = self.target.features
         has_trampoline = all(name in features for name in _TRAMPOLINE)
+        if has_preemptible_tracepoints() and "kprobe" in features and not wants_return:
+            has_trampoline = (
+                False  # its program would be skipped while others wait in it
+            )
         if has_trampoline and self.target.function(point.name):
             with contextlib.ExitStack() as attempt, contextlib.suppress(KernelError):
                 opened = self._open("function", number, attempt)
@@ -384,6 +420,10 @@ class Hooks:
         opened.programs[program].autoload = True
         opened.load()
         return opened.programs[program]
+
+
+def _attach_entry(program: Program, function: str, undo: contextlib.ExitStack) -> Link:
+    return undo.enter_context(program.attach_kprobe(function, at_return=False))
 
 
 def _allow_descriptors() -> None:
