@@ -8,6 +8,7 @@
     * VerifierError       the kernel's verifier rejected a program
     * UnsupportedError    this kernel cannot do what is asked
   * LimitError            a policy set is larger than its tables
+  * DrainError            the agent cannot read events any more
   * DecodeError           a record from the kernel is malformed
   * SinkError             an output cannot be opened or written
 
@@ -22,6 +23,7 @@ import os
 
 __all__ = [
     "DecodeError",
+    "DrainError",
     "KernelError",
     "LimitError",
     "PolicyError",
@@ -99,6 +101,10 @@ class UnsupportedError(KernelError):
 
 class LimitError(TetragonError):
     """A policy set needs more room than a table has; nothing of it is in force."""
+
+
+class DrainError(TetragonError):
+    """The thread that reads events has failed: the agent has to end."""
 
 
 class DecodeError(TetragonError):

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tetragon_py.enrich.process_cache import ProcessCache
-    from tetragon_py.events.agent import LossEvent
+    from tetragon_py.events.agent import (
+        HeartbeatEvent,
+        LossEvent,
+        PolicyChangeEvent,
+    )
     from tetragon_py.events.hook import HookEvent
     from tetragon_py.events.process import ExecEvent, ExitEvent, Process, ProcessKey
     from tetragon_py.events.repeat import RepeatEvent
@@ -50,6 +54,12 @@ class Encoder(Protocol):
 
     def loss_line(self, event: LossEvent) -> bytes:
         """Records were lost."""
+
+    def policy_change_line(self, event: PolicyChangeEvent) -> bytes:
+        """The policy set was loaded, or refused."""
+
+    def heartbeat_line(self, event: HeartbeatEvent) -> bytes:
+        """How the agent does."""
 
 
 @dataclass(slots=True)
@@ -162,10 +172,15 @@ class Pipeline:
 
     def tell_loss(self, event: LossEvent) -> None:
         """Write a loss event at once; it is the last to be dropped."""
-        self.flush()
-        for output in self.outputs:
-            output.lines.append(output.encoder.loss_line(event))
-            output.flush(keep=True)
+        self._tell(lambda encoder: encoder.loss_line(event))
+
+    def tell_policy_change(self, event: PolicyChangeEvent) -> None:
+        """Write what became of the policy set, the same way."""
+        self._tell(lambda encoder: encoder.policy_change_line(event))
+
+    def tell_heartbeat(self, event: HeartbeatEvent) -> None:
+        """Write how the agent does, the same way."""
+        self._tell(lambda encoder: encoder.heartbeat_line(event))
 
     def tell_repeats(self, events: Iterable[tuple[Process, RepeatEvent]]) -> None:
         """Write what was counted of each process, at once."""
@@ -179,6 +194,12 @@ class Pipeline:
         """Hand all lines to the sinks."""
         for output in self.outputs:
             output.flush(spare=spare)
+
+    def _tell(self, line: Callable[[Encoder], bytes]) -> None:
+        self.flush()
+        for output in self.outputs:
+            output.lines.append(line(output.encoder))
+            output.flush(keep=True)
 
     def _fork(self, data: bytes, offset: int) -> None:
         self.cache.fork(decode_fork(data, offset))

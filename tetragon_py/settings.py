@@ -147,6 +147,15 @@ class Settings(BaseSettings):
         description="Directory with policies to load: *.yaml, *.yml, *.json; the "
         "default one need not exist.",
     )
+    strict: bool = Field(
+        default=False,
+        description="Do not start if a file of `tracing_policy_dir` is wrong; else it "
+        "is left out, and told.",
+    )
+    watch_policies: bool = Field(
+        default=False,
+        description="Reload when policy files change; else only on SIGHUP.",
+    )
     fields: Literal["standard", "extended"] = Field(
         "standard",
         description="Fields of the JSON: those of Tetragon, or all that is known.",
@@ -218,6 +227,17 @@ class Settings(BaseSettings):
         le=60,
         allow_inf_nan=False,
         description="Seconds between two looks for lost and repeated events.",
+    )
+    heartbeat_interval: float = Field(
+        60.0,
+        ge=0,
+        le=86400,
+        allow_inf_nan=False,
+        description="Seconds between two events that say how the agent does; 0: none.",
+    )
+    runtime_dir: _FilePath = Field(
+        Path("/run/tetragon-py"),
+        description="Directory for the state that `tetragon-py status` reads.",
     )
     procfs: _FilePath = Field(
         Path("/proc"), description="Where the host's procfs is mounted."

@@ -60,6 +60,7 @@ class Agent:
         }
         command = [str(Path(sys.executable).parent / "tetragon-py"), "run"]
         command += ["--export-filename", str(self.events), "--log-format", "json"]
+        command += ["--runtime-dir", str(OUTPUT / f"{name}.run")]
         if policies is not None:
             command += ["--tracing-policy", str(policies)]
         started = time.monotonic()

@@ -28,7 +28,7 @@ from tetragon_py.loader.kernel import KernelTarget
 from tetragon_py.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from tests.bench.limits import Values
@@ -85,7 +85,7 @@ def _load(folder: Path, values: Values) -> None:
     with KernelSide() as kernel:
         policies = PolicySet(settings, kernel.sensor, HookNames())
         since = time.perf_counter()
-        count = policies.load()
+        count = policies.load().policies
         values["load"].append(time.perf_counter() - since)
         policies.close()
     if count != _POLICIES:
@@ -105,9 +105,9 @@ class _Timed(PolicyGenerations):
     last: Switch
     seconds: float
 
-    def apply(self, plan: Plan) -> Switch:
+    def apply(self, plan: Plan, renamed: Collection[str] = ()) -> Switch:
         since = time.perf_counter()
-        self.last = super().apply(plan)
+        self.last = super().apply(plan, renamed)
         self.seconds = time.perf_counter() - since
         return self.last
 

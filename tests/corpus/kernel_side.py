@@ -16,7 +16,7 @@ from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.plan import Plan
 from tetragon_py.daemon.clock import WallClock
 from tetragon_py.daemon.drain import Drain
-from tetragon_py.daemon.policies import judge
+from tetragon_py.daemon.judgement import judge
 from tetragon_py.daemon.policy_names import PolicyNames
 from tetragon_py.daemon.scan import scan_processes
 from tetragon_py.encode.jsonl import JsonEncoder, JsonOptions
@@ -32,7 +32,7 @@ from tetragon_py.loader.lifecycle import LifecycleSensor, SensorLimits
 from tetragon_py.pipeline import Output, Pipeline
 
 if TYPE_CHECKING:
-    from tetragon_py.daemon.policies import Judgement
+    from tetragon_py.daemon.judgement import Judgement
     from tetragon_py.export.line_sink import LineSink
     from tetragon_py.loader.generation import Switch
     from tetragon_py.policy.loaded import LoadResult

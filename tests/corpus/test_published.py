@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.corpus.example import Example
     from tests.corpus.kernel_side import KernelSide
     from tests.corpus.triggers.system import Place
-    from tetragon_py.daemon.policies import Judgement
+    from tetragon_py.daemon.judgement import Judgement
 
 #: Why a kernel without kprobes and trampolines refuses: it cannot attach, or functions
 #: have been inlined.

@@ -95,7 +95,9 @@ class Agent:
         self._log_start = 0
         self._numbers = itertools.count()
         self._process: subprocess.Popen[bytes] | None = None
+        self.runtime = folder / "run"
         self.command = [sys.executable, "-m", "tetragon_py", "run", *options]
+        self.command += ["--runtime-dir", str(self.runtime)]
         if self.export:
             self.command += ["--export-filename", str(self.export)]
 

@@ -109,7 +109,7 @@ class ByFile:
     def put(self, mode: str) -> None:
         """Put it in force."""
         write(self._folder, "switched", _POLICY.format(mode=mode))
-        assert self._set.load() == 1
+        assert self._set.load().policies == 1
 
     def close(self) -> None:
         """Out of the kernel."""

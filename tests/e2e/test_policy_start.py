@@ -205,7 +205,13 @@ def refused(folder: Path, *options: str) -> list[str]:
     export = folder / "events.jsonl"
     pins = sorted(BPFFS.rglob("*"))
     command = [sys.executable, "-m", "tetragon_py", "run", "--output", "json"]
-    command += ["--export-filename", str(export), "--tracing-policy", str(good)]
+    command += [
+        "--strict",
+        "--export-filename",
+        str(export),
+        "--tracing-policy",
+        str(good),
+    ]
     done = subprocess.run(
         [*command, *options],
         capture_output=True,

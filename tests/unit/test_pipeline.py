@@ -34,7 +34,7 @@ from tetragon_py.encode.jsonl import JsonEncoder, JsonOptions
 from tetragon_py.encode.timestamp import Timestamps
 from tetragon_py.enrich.process_cache import ProcessCache
 from tetragon_py.errors import DecodeError
-from tetragon_py.events.agent import LossEvent
+from tetragon_py.events.agent import HeartbeatEvent, LossEvent, PolicyChangeEvent
 from tetragon_py.events.hook import HookNames, HookTexts, Match, PolicyTexts
 from tetragon_py.events.process import Credentials, ProcessKey
 from tetragon_py.events.repeat import RepeatEvent
@@ -85,6 +85,12 @@ class Words:
 
     def loss_line(self, event):
         return b"loss %d\n" % event.total
+
+    def policy_change_line(self, event):
+        return b"policy %d\n" % event.generation
+
+    def heartbeat_line(self, event):
+        return b"beat %d\n" % event.boottime_ns
 
 
 class Bench:
@@ -353,6 +359,17 @@ def test_only_losses_are_kept_longest():
 
     assert bench.sinks[0].lines == [b"waits\n", b"loss 3\n", b"exec 42\n"]
     assert bench.sinks[0].kept == [b"loss 3\n"]
+
+
+def test_the_agent_tells_about_itself():
+    """In order with all other lines, and kept longest."""
+    bench = Bench(Words(), Words())
+    change = PolicyChangeEvent("applied", "sighup", 5, 7, "ab", 3, 4)
+    bench.pipeline.tell_policy_change(change)
+    bench.pipeline.tell_heartbeat(HeartbeatEvent(9, {}))
+
+    for sink in bench.sinks:
+        assert sink.lines == sink.kept == [b"policy 7\n", b"beat 9\n"]
 
 
 # ---- the golden session ----

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from tetragon_py.compiler.plan import AttachPoint, HookPlan, Plan, PointKind
-    from tetragon_py.daemon.policies import Judgement
+    from tetragon_py.daemon.judgement import Judgement
     from tetragon_py.loader.backends import Attachment
     from tetragon_py.policy.diagnostic import Diagnostic
     from tetragon_py.policy.loaded import LoadedPolicy, LoadResult
@@ -125,7 +125,7 @@ def _judge(files: Sequence[Path], *, probes: bool = True) -> list[Judgement]:
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
     )
     # Not before somebody asks: --help loads neither pydantic nor libbpf.
-    from tetragon_py.daemon.policies import judge  # noqa: PLC0415
+    from tetragon_py.daemon.judgement import judge  # noqa: PLC0415
     from tetragon_py.libbpf import features  # noqa: PLC0415
     from tetragon_py.loader.kernel import KernelTarget  # noqa: PLC0415
 

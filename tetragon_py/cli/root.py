@@ -35,6 +35,7 @@ DEBUG = "tetragon_py.debug"
 # Short helps stand here so that --help imports no verb.
 _VERBS = {
     "run": "Observe this host and write events.",
+    "status": "Show how the running agent does.",
     "policy": "Check and compile policies; a library of ready ones.",
     "probe": "Show what this kernel offers.",
     "version": "Show versions of the agent and what it runs on.",

@@ -52,4 +52,9 @@ def run(ctx: click.Context, /, **_settings: object) -> None:
     # After the checks: a wrong start does not load the agent.
     from tetragon_py.daemon.app import run_agent  # noqa: PLC0415 - see above
 
-    sys.exit(run_agent(settings, stdout_events=settings.stdout))
+    status = run_agent(
+        settings,
+        stdout_events=settings.stdout,
+        reread=lambda: load_settings(given),
+    )
+    sys.exit(status)

@@ -9,18 +9,24 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from tetragon_py import __version__
 from tetragon_py.daemon.clock import WallClock, boottime_ns
-from tetragon_py.daemon.drain import Drain
-from tetragon_py.daemon.logs import configure_logging
+from tetragon_py.daemon.control import Control
+from tetragon_py.daemon.drain import Drain, DrainThread
+from tetragon_py.daemon.health import Health, Parts
+from tetragon_py.daemon.logs import configure_logging, set_log_level
 from tetragon_py.daemon.loss_watch import LossWatch
 from tetragon_py.daemon.policies import PolicySet
+from tetragon_py.daemon.policy_watch import PolicyWatch
+from tetragon_py.daemon.reload import Reloads
 from tetragon_py.daemon.repeat_watch import RepeatWatch
 from tetragon_py.daemon.scan import scan_processes
+from tetragon_py.daemon.status_file import StatusFile
 from tetragon_py.encode.compact import CompactEncoder
 from tetragon_py.encode.jsonl import JsonEncoder, JsonOptions
 from tetragon_py.encode.timestamp import Timestamps
@@ -38,8 +44,9 @@ from tetragon_py.loader.repeats import RepeatTable
 from tetragon_py.pipeline import Output, Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
+    from tetragon_py.events.agent import PolicyChangeEvent
     from tetragon_py.events.process import ExecEvent
     from tetragon_py.settings import Settings
 
@@ -48,71 +55,165 @@ __all__ = ["run_agent"]
 log = structlog.get_logger("agent")
 #: Seconds that a slow reader gets at the end for what it has not taken yet.
 _FLUSH_SECONDS = 2.0
+#: A turn of the thread that reads events takes milliseconds, but for a disk that hangs.
+_STOP_SECONDS = 10.0
+#: How long a thread may keep the interpreter while another one waits for it. A turn of
+#: reading events gives it up some ten times: a reload must not make each a wait.
+_SWITCH_SECONDS = 0.0005
 #: Events are freed by their reference counts; the cycle collector has little to do.
 _GC_THRESHOLDS = (100_000, 50, 100)
 
 
-def run_agent(settings: Settings, *, stdout_events: bool) -> int:
+def run_agent(
+    settings: Settings, *, stdout_events: bool, reread: Callable[[], Settings]
+) -> int:
     """Run until SIGINT or SIGTERM, or until nobody reads the events; exit status 0.
+
+    Two threads: this one is the control side, the other reads and writes events.
 
     Args:
         settings: The configuration.
         stdout_events: Write events to standard output too.
+        reread: Reads the configuration again, for what can change while it runs.
 
     Raises:
         SettingsError: there is no procfs where it should be.
+        PolicyError: the policies cannot be had.
         SinkError: an output cannot be opened.
         KernelError: the kernel side cannot be loaded; nothing stays in the kernel.
+        DrainError: events could not be read any more.
     """
     configure_logging(settings)
-    started = time.monotonic()
     if not (settings.procfs / "1" / "stat").exists():
         raise SettingsError(f"no procfs is mounted at {settings.procfs}", key="procfs")
-    clock = WallClock()
-    timestamps = Timestamps(clock.offset_ns)
-    cache = ProcessCache(settings.effective_node_name)
     with contextlib.ExitStack() as stack:
-        outputs = _open_outputs(settings, timestamps, stdout_events=stdout_events)
+        agent = _Agent(settings, stack, reread, stdout_events=stdout_events)
+        agent.start(stack)
+        agent.control.run()
+        agent.end()
+        lost = agent.losses.total + _close_outputs(agent.pipeline.outputs)
+    log.info("agent ends", lost=lost, **_event_totals(agent.pipeline))
+    return 0
+
+
+class _Agent:
+    """All parts of the agent, put together; `stack` undoes what they have done."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stack: contextlib.ExitStack,
+        reread: Callable[[], Settings],
+        *,
+        stdout_events: bool,
+    ) -> None:
+        self._settings = settings
+        self._started = time.monotonic()
+        self._clock = WallClock()
+        self._timestamps = Timestamps(self._clock.offset_ns)
+        self.control = stack.enter_context(Control())
+        outputs = _open_outputs(settings, self._timestamps, stdout_events=stdout_events)
         for output in outputs:
             stack.callback(output.sink.close)
         names = HookNames()
-        pipeline = Pipeline(cache, outputs, _FailureLog(), names)
-        sensor = stack.enter_context(LifecycleSensor(_limits(settings)))
-        policies = PolicySet(settings, sensor, names)
-        stack.callback(policies.close)
-        policies.read()
-        losses = LossWatch(sensor, pipeline)
-        repeats = RepeatWatch(RepeatTable(sensor.shared.maps["repeats"]), pipeline)
+        cache = ProcessCache(settings.effective_node_name)
+        self.pipeline = Pipeline(cache, outputs, _FailureLog(), names)
+        self._sensor = stack.enter_context(LifecycleSensor(_limits(settings)))
+        self._policies = PolicySet(settings, self._sensor, names)
+        stack.callback(self._policies.close)
+        self.losses = LossWatch(self._sensor, self.pipeline)
+        repeats = RepeatTable(self._sensor.shared.maps["repeats"])
+        self._repeats = RepeatWatch(repeats, self.pipeline)
+        rings, interval = self._sensor.rings, settings.loss_interval
+        self._drain = Drain(rings, self.pipeline, self._tick, interval)
+        stack.callback(self._drain.close)
+        self._reader = DrainThread(
+            self._drain, lambda: self.control.post(self.control.stop)
+        )
+        self._reloads = Reloads(
+            self._policies, self.control, self._tell, lambda: _reread_level(reread)
+        )
+        parts = Parts(
+            *(self._drain, rings, self.pipeline, self.losses),
+            *(self._policies, self._reloads),
+        )
+        file = StatusFile(settings.runtime_dir)
+        self._health = Health(parts, file, settings.heartbeat_interval)
 
-        def tick() -> None:
-            timestamps.wall_offset_ns = clock.refresh()
-            repeats.check()
-            losses.check()
-
-        drain = Drain(sensor.rings, pipeline, tick, settings.loss_interval)
-        stack.callback(drain.close)
-        stack.enter_context(_signals(drain))
-        sensor.attach()
-        count = pipeline.seed(_scan(settings, sensor))
-        policy_count = policies.load()
-        _calm_collector()
+    def start(self, stack: contextlib.ExitStack) -> None:
+        """Observe from here on."""
+        self._policies.read()
+        stack.enter_context(
+            self.control.signals(
+                {
+                    signal.SIGINT: self.control.stop,
+                    signal.SIGTERM: self.control.stop,
+                    signal.SIGHUP: partial(self._reloads.request, "sighup"),
+                }
+            )
+        )
+        self._sensor.attach()
+        count = self.pipeline.seed(_scan(self._settings, self._sensor))
+        self._reloads.first()
+        _share_processor()
+        stack.push(lambda kind, *_: self._health.write("failed" if kind else "ended"))
+        stack.callback(self._stop)
+        self._reader.start()
+        if self._settings.heartbeat_interval:
+            self.control.every(self._settings.heartbeat_interval, self._health.beat)
+        self._watch(stack)
+        self._health.write()
         log.info(
             "agent runs",
             version=__version__,
             processes=count,
-            policies=policy_count,
-            start_seconds=round(time.monotonic() - started, 3),
+            policies=self._policies.change.policies,
+            start_seconds=round(time.monotonic() - self._started, 3),
         )
-        drain.run()
-        policies.close()
-        sensor.detach()
-        drain.drain()
-        repeats.check(is_last=True)
-        losses.check()
-        _flush(outputs)
-        lost = losses.total + _close_outputs(outputs)
-    log.info("agent ends", lost=lost, **_event_totals(pipeline))
-    return 0
+
+    def _watch(self, stack: contextlib.ExitStack) -> None:
+        if self._settings.watch_policies:
+            paths = (self._settings.tracing_policy_dir, *self._settings.tracing_policy)
+            reload = partial(self._reloads.request, "watch")
+            watch = PolicyWatch(paths, self.control, reload)
+            stack.callback(watch.close)
+
+    def end(self) -> None:
+        """Take all out of the kernel; tell what it has still handed over."""
+        self._stop()
+        self._policies.close()
+        self._sensor.detach()
+        self._drain.drain()
+        self._drain.run_posted()
+        self._repeats.check(is_last=True)
+        self.losses.check()
+        _flush(self.pipeline.outputs)
+
+    def _stop(self) -> None:
+        """End the other threads, or the process, if the one of the events is stuck.
+
+        What that uses cannot be taken away from it.
+        """
+        self._reloads.wait()
+        if not self._reader.stop(_STOP_SECONDS):
+            log.critical("agent ends at once: an output does not return from a write")
+            os._exit(1)
+
+    def _tick(self) -> None:
+        self._timestamps.wall_offset_ns = self._clock.refresh()
+        self._repeats.check()
+        self.losses.check()
+
+    def _tell(self, event: PolicyChangeEvent) -> None:
+        self._drain.post(lambda: self.pipeline.tell_policy_change(event))
+        self._health.write()
+
+
+def _reread_level(reread: Callable[[], Settings]) -> None:
+    try:
+        set_log_level(reread().log_level)
+    except SettingsError as error:
+        log.error("settings stay as they are", errors=str(error))  # noqa: TRY400 - a line for people
 
 
 def _limits(settings: Settings) -> SensorLimits:
@@ -195,29 +296,6 @@ def _host_namespaces(procfs: str) -> Namespaces:
     return Namespaces._make(first or second for first, second in pairs)
 
 
-@contextlib.contextmanager
-def _signals(drain: Drain) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the drain; before and after, they do what they did.
-
-    SIGHUP must not end the agent: services are told to reload with it.
-    """
-    handlers = {
-        signal.SIGINT: lambda *_: drain.stop(),
-        signal.SIGTERM: lambda *_: drain.stop(),
-        signal.SIGHUP: lambda *_: log.info("SIGHUP: nothing to reload"),
-    }
-    previous = {
-        number: signal.signal(number, handler) for number, handler in handlers.items()
-    }
-    wakeup = signal.set_wakeup_fd(drain.wakeup_end, warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
 def _flush(outputs: list[Output]) -> None:
     deadline = time.monotonic() + _FLUSH_SECONDS
     while not all([o.sink.flush() for o in outputs]):  # noqa: C419 - each is tried
@@ -236,7 +314,9 @@ def _close_outputs(outputs: list[Output]) -> int:
     return unwritten
 
 
-def _calm_collector() -> None:
+def _share_processor() -> None:
+    """Let no thread wait long for another."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)

@@ -14,7 +14,11 @@ import structlog
 if TYPE_CHECKING:
     from tetragon_py.settings import Settings
 
-__all__ = ["configure_logging"]
+__all__ = ["configure_logging", "set_log_level"]
+
+_LEVELS = logging.getLevelNamesMapping()
+#: Below it nothing is logged. Loggers keep their form: this alone can change later.
+_least = [logging.INFO]
 
 
 def configure_logging(settings: Settings) -> None:
@@ -36,15 +40,29 @@ def configure_logging(settings: Settings) -> None:
             exception_formatter=structlog.dev.plain_traceback,
         )
     )
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    set_log_level(settings.log_level)
     structlog.configure(
         processors=[
+            _drop_lower,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def set_log_level(level: str) -> None:
+    """Log what is at least so severe from here on."""
+    _least[0] = _LEVELS[level.upper()]
+
+
+def _drop_lower(
+    _: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if _LEVELS.get(method.upper(), logging.CRITICAL) < _least[0]:
+        raise structlog.DropEvent
+    return event

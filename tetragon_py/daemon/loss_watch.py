@@ -12,7 +12,7 @@ from tetragon_py.events.agent import LossEvent, LossSource
 
 if TYPE_CHECKING:
     from tetragon_py.loader.lifecycle import LifecycleSensor
-    from tetragon_py.pipeline import Pipeline
+    from tetragon_py.pipeline import Output, Pipeline
 
 __all__ = ["LossWatch"]
 
@@ -32,6 +32,10 @@ class LossWatch:
         self._suspects: set[int] = set()
         self._exits_lost = False
         self.total = 0
+        #: Since the start: lane and cause -> records, and name of an output -> lines.
+        #: Any thread may copy them.
+        self.totals: dict[tuple[str, str], int] = {}
+        self.dropped: dict[str, int] = {}
 
     def check(self) -> bool:
         """Tell what was lost since the last check; whether there was anything.
@@ -43,6 +47,8 @@ class LossWatch:
         events = [*self._kernel(now), *self._user_space(now)]
         for event in events:
             self.total += event.total
+            place = event.lane, event.cause
+            self.totals[place] = self.totals.get(place, 0) + event.total
             log.warning("events lost", cause=event.cause, **event.counts)
             self._pipeline.tell_loss(event)
         self._since_ns = now
@@ -67,13 +73,17 @@ class LossWatch:
         pipeline = self._pipeline
         causes = {"decode": {"record": pipeline.failed_count - self._failed_before}}
         self._failed_before = pipeline.failed_count
-        dropped = sum(output.sink.take_dropped() for output in pipeline.outputs)
-        causes["sink"] = {"line": dropped}
+        causes["sink"] = {"line": sum(map(self._dropped_by, pipeline.outputs))}
         return [
             LossEvent("lifecycle", cause, counts, self._since_ns, now)
             for cause, counts in causes.items()
             if any(counts.values())
         ]
+
+    def _dropped_by(self, output: Output) -> int:
+        count, name = output.sink.take_dropped(), output.sink.name
+        self.dropped[name] = self.dropped.get(name, 0) + count
+        return count
 
     def _heal(self) -> None:
         """Let go of processes whose exit was lost: absent from two looks in a row."""

@@ -20,7 +20,11 @@ from tetragon_py.encode.names import signal_name
 if TYPE_CHECKING:
     from tetragon_py.encode.hook_compact import HookWords
     from tetragon_py.encode.timestamp import Timestamps
-    from tetragon_py.events.agent import LossEvent
+    from tetragon_py.events.agent import (
+        HeartbeatEvent,
+        LossEvent,
+        PolicyChangeEvent,
+    )
     from tetragon_py.events.hook import HookEvent, HookNames
     from tetragon_py.events.process import ExitEvent, Process
     from tetragon_py.events.repeat import RepeatEvent
@@ -133,6 +137,32 @@ class CompactEncoder:
         text = f"{event.total} events of {event.lane}: {event.cause} ({counts})"
         parts = [(_RED, "⚠ lost   "), (_GREEN, self._node), (_RED, text)]
         return self._line(parts, None, event.until_boottime_ns)
+
+    def policy_change_line(self, event: PolicyChangeEvent) -> bytes:
+        """Return the line that tells what became of the policy set."""
+        color, symbol = (_RED, "⚠") if event.problems else (_GREEN, "📜")
+        changes = [
+            f"{len(names)} {word}"
+            for word in ("added", "removed", "changed")
+            if (names := getattr(event, word))
+        ]
+        if event.problems:
+            changes.append(f"{len(event.problems)} errors")
+        text = f"{event.result}: {event.policies} policies on {event.hooks} hooks"
+        text += f" ({', '.join(changes)})" if changes else ""
+        parts = [(color, f"{symbol} policy "), (_GREEN, self._node), (color, text)]
+        return self._line(parts, None, event.boottime_ns)
+
+    def heartbeat_line(self, event: HeartbeatEvent) -> bytes:
+        """Return the line that tells how the agent does."""
+        problems = event.state.get("problems") or ["well"]
+        color = _GREEN if problems == ["well"] else _RED
+        parts = [
+            (_BLUE, "💓 agent  "),
+            (_GREEN, self._node),
+            (color, _shown("; ".join(problems))),
+        ]
+        return self._line(parts, None, event.boottime_ns)
 
     def _hit(self, process: Process, words: HookWords, said: str) -> list[_Part]:
         symbol, word, details = words

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tetragon_py.encode.agent_json import loss_object, policy_change_object
 from tetragon_py.encode.arguments import (
     SHOWN_ARGUMENTS_BYTES,
     binary_of,
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tetragon_py.encode.timestamp import Timestamps
-    from tetragon_py.events.agent import LossEvent
+    from tetragon_py.events.agent import (
+        HeartbeatEvent,
+        LossEvent,
+        PolicyChangeEvent,
+    )
     from tetragon_py.events.process import (
         CgroupInfo,
         ExitEvent,
@@ -171,35 +176,22 @@ class JsonEncoder:
         )
 
     def loss_line(self, event: LossEvent) -> bytes:
-        """What was lost: Tetragon has no such event."""
-        sources = [
-            {
-                "pid": source.tgid,
-                "exec_id": source.process.exec_id.decode() if source.process else "",
-                "binary": binary_of(source.process.exec.image).decode(
-                    "utf-8", "replace"
-                )
-                if source.process
-                else "",
-                "count": str(source.count),
-            }
-            for source in event.sources
-        ]
-        body: dict[str, object] = {
-            "lane": event.lane,
-            "cause": event.cause,
-            "total": str(event.total),
-            "counts": {kind: str(count) for kind, count in event.counts.items()},
-            "since": self._time(event.since_boottime_ns).decode(),
-            "until": self._time(event.until_boottime_ns).decode(),
-        }
-        if sources:
-            body["sources"] = sources
-        return b'{"loss":%b%b%b"}\n' % (
-            json_value(body),
-            self._node,
-            self._time(event.until_boottime_ns),
-        )
+        """What was lost."""
+        body = loss_object(event, self._time)
+        return self._own_line(b"loss", body, event.until_boottime_ns)
+
+    def policy_change_line(self, event: PolicyChangeEvent) -> bytes:
+        """What became of the policy set."""
+        body = policy_change_object(event)
+        return self._own_line(b"policy_change", body, event.boottime_ns)
+
+    def heartbeat_line(self, event: HeartbeatEvent) -> bytes:
+        """How the agent does."""
+        return self._own_line(b"heartbeat", dict(event.state), event.boottime_ns)
+
+    def _own_line(self, kind: bytes, body: dict[str, Any], boottime_ns: int) -> bytes:
+        time = self._time(boottime_ns)
+        return b'{"%b":%b%b%b"}\n' % (kind, json_value(body), self._node, time)
 
     @staticmethod
     def _origin(cpu: int, sequence: int) -> bytes:

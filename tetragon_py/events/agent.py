@@ -4,12 +4,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tetragon_py.events.process import Process
 
-__all__ = ["LossEvent", "LossSource"]
+__all__ = [
+    "HeartbeatEvent",
+    "LossEvent",
+    "LossSource",
+    "PolicyChangeEvent",
+    "PolicyProblem",
+]
 
 
 @dataclass(slots=True)
@@ -41,3 +49,62 @@ class LossEvent:
     def total(self) -> int:
         """All kinds together."""
         return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyProblem:
+    """Why a policy file, or the whole set, was refused.
+
+    `line` and `column` count from 1; 0 and empty texts stand for what is not known.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    field: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChangeEvent:
+    """The policy set was loaded, or should have been.
+
+    Attributes:
+        result: Another set is in force; the files say what they said; the set before
+            stays in force, as there is something wrong.
+        trigger: Who wanted it: start, sighup, watch.
+        boottime_ns: When it was done.
+        generation: In force afterwards.
+        digest: Of the set in force, SHA-256 in hex.
+        policies: In force.
+        hooks: Attach points in force.
+        added, removed, changed: Names of policies.
+        attached, detached, rebuilt: Hooks, as texts.
+        seconds: From the first look at the files to the switch.
+        problems: Why it is refused; at the start also of files that were left out.
+    """
+
+    result: Literal["applied", "unchanged", "refused"]
+    trigger: str
+    boottime_ns: int
+    generation: int
+    digest: str
+    policies: int
+    hooks: int
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
+    detached: tuple[str, ...] = ()
+    rebuilt: tuple[str, ...] = ()
+    seconds: float = 0.0
+    problems: tuple[PolicyProblem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatEvent:
+    """The agent lives, and how it does: `state` is what its status file says too."""
+
+    boottime_ns: int
+    state: Mapping[str, Any]

@@ -24,7 +24,7 @@ from tetragon_py.loader.notes import VerdictNotes, leaves_notes
 from tetragon_py.loader.tables import PolicyTables, SelectorNumbers, StoredTables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from tetragon_py.compiler.plan import AttachPoint, HookPlan, SelectorPlan
     from tetragon_py.loader.counters import MatchKey, SelectorCounters
@@ -109,8 +109,13 @@ class PolicyGenerations:
         """Attach what comes by what this says of the kernel, which has changed."""
         self._hooks.target = target
 
-    def apply(self, plan: Plan) -> Switch:
+    def apply(self, plan: Plan, renamed: Collection[str] = ()) -> Switch:
         """Put a plan in force.
+
+        Args:
+            plan: The set.
+            renamed: Policies whose texts are others: their matches get new numbers,
+                even where their plan is the same.
 
         Raises:
             HookError, LimitError, KernelError: the set before is still in force.
@@ -125,7 +130,8 @@ class PolicyGenerations:
             for hook in plan.hooks:
                 old = self._current.get(hook.point)
                 # a compiler gives what did not change as the very same object
-                if old is not None and (old.plan is hook or old.plan == hook):
+                is_same = old is not None and (old.plan is hook or old.plan == hook)
+                if old is not None and is_same and not _has_any(hook, renamed):
                     wanted[hook.point] = old
                     continue
                 new = self._build(hook, old, generation, attached)
@@ -326,6 +332,10 @@ def _covers(old: HookPlan, new: HookPlan) -> bool:
     if new.wants_denial and old.prefers_fmod != new.prefers_fmod:
         return False
     return old.wants_return >= new.wants_return and can_deny >= new.wants_denial
+
+
+def _has_any(plan: HookPlan, policies: Collection[str]) -> bool:
+    return bool(policies) and any(one.policy in policies for one in plan.selectors)
 
 
 def _trackers(hooks: Mapping[AttachPoint, _Hook]) -> set[SelectorKey]:

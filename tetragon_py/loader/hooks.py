@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import threading
 from collections import deque
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
@@ -91,6 +92,7 @@ class Hooks:
         self._dispatched: dict[int, tuple[int, bool]] = {}  # row, 32-bit calls
         self._sees_returns = False
         self._missed_before = 0  # by hooks that are gone
+        self._counting = threading.Lock()
         self._next = 1
         self._free: deque[int] = deque()  # the longest unused is the next
 
@@ -132,32 +134,38 @@ class Hooks:
 
     def detach(self, number: int) -> None:
         """Take a hook away; its number is free then."""
-        programs = self._programs.pop(number)
-        if number not in self._dispatched:
-            self._missed_before += _missed(programs)
-        self._missed_before += _missed_by(self._probes.pop(number, ()))
-        self._undo.pop(number).close()
-        self._free.append(number)
-        if number in self._dispatched:
-            del self._dispatched[number]
-            if not self._dispatched:
-                self._missed_before += _missed(self._dispatcher_programs)
+        with self._counting:
+            programs = self._programs.pop(number)
+            is_last = len(self._dispatched) == 1
+            if number not in self._dispatched or is_last:
+                self._missed_before += _missed(programs)
+            if number in self._dispatched and is_last:
                 self._missed_before += _missed_by(self._dispatcher_probes)
                 self._dispatcher_probes = []
-                self._dispatcher.close()
+            self._missed_before += _missed_by(self._probes.pop(number, ()))
+        self._undo.pop(number).close()
+        self._free.append(number)
+        if self._dispatched.pop(number, None) and is_last:
+            self._dispatcher.close()
 
     def programs(self, number: int) -> list[Program]:
         """The programs that run for a hook; the dispatcher's are shared by many."""
         return self._programs[number]
 
     def missed(self) -> int:
-        """Hits that no program ran for, by the kernel's own count; only grows."""
-        by_programs = _missed(
-            program for programs in self._programs.values() for program in programs
-        )
-        by_probes = sum(map(_missed_by, self._probes.values()))
-        by_probes += _missed_by(self._dispatcher_probes)
-        return self._missed_before + by_programs + by_probes
+        """Hits that no program ran for, by the kernel's own count; only grows.
+
+        Any thread may ask: what is counted is closed only after it was counted last.
+        """
+        with self._counting:
+            by_programs = _missed(
+                program
+                for programs in list(self._programs.values())
+                for program in programs
+            )
+            by_probes = sum(map(_missed_by, list(self._probes.values())))
+            by_probes += _missed_by(self._dispatcher_probes)
+            return self._missed_before + by_programs + by_probes
 
     def close(self) -> None:
         """Detach all."""

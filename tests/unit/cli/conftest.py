@@ -28,7 +28,8 @@ def etc_dir(tmp_path, monkeypatch):
     for variable in [name for name in os.environ if name.startswith(VARIABLE_PREFIX)]:
         monkeypatch.delenv(variable)
     load = functools.partial(load_settings, etc_dir=tmp_path)
-    monkeypatch.setattr("tetragon_py.cli.run.load_settings", load)
+    for verb in ("run", "status"):
+        monkeypatch.setattr(f"tetragon_py.cli.{verb}.load_settings", load)
     return tmp_path
 
 
@@ -39,7 +40,8 @@ def agent(etc_dir, monkeypatch):
     stub.calls = []
     stub.act = lambda: 0
 
-    def run_agent(settings, *, stdout_events):
+    def run_agent(settings, *, stdout_events, reread):
+        stub.reread = reread
         stub.calls.append((settings, stdout_events))
         return stub.act()
 

@@ -11,15 +11,28 @@ import pytest
 import structlog.testing
 
 from tests.unit.compiler.fake_target import FakeTarget
+from tests.unit.compiler.policies import kprobe
 from tetragon_py.daemon.policies import PolicySet
 from tetragon_py.errors import PolicyError
 from tetragon_py.events.hook import HookNames
 from tetragon_py.libbpf.features import FEATURES, ProbeResult
 from tetragon_py.settings import Settings
 
-__all__ = ["OPENAT", "Generations", "Host", "Target", "load"]
+__all__ = ["KILL", "OPENAT", "Generations", "Host", "Target", "load"]
 
 OPENAT = {"call": "sys_openat", "args": [{"index": 1, "type": "string"}]}
+
+KILL = kprobe(
+    [
+        {
+            "matchActions": [
+                {"action": "Sigkill"},
+                {"action": "Override", "argError": -1},
+            ]
+        },
+        {"matchActions": [{"action": "Sigkill"}, {"action": "Post"}]},
+    ]
+)
 
 
 class Target(FakeTarget):
@@ -38,6 +51,8 @@ class Generations:
     def __init__(self, error):
         self.closed = 0
         self.plans = []
+        self.renamed = []
+        self.generation = 0
         self.targets = []
         self.hits_each = 1
         self.enforced = set()
@@ -46,12 +61,14 @@ class Generations:
     def see(self, target):
         self.targets.append(target)
 
-    def apply(self, plan):
+    def apply(self, plan, renamed=()):
+        self.renamed.append(renamed)
         if self.error:
             raise self.error
         self.plans.append(plan)
         added = tuple(hook.point for hook in plan.hooks)
-        return SimpleNamespace(generation=1, added=added, seconds=0.0123)
+        self.generation += 1
+        return SimpleNamespace(added=added, removed=(), changed=(), seconds=0.0123)
 
     def enforcing(self):
         return self.enforced
@@ -114,13 +131,13 @@ class Host:
 
     def refusal(self, *paths):
         with pytest.raises(PolicyError) as caught:
-            self.policies(*paths).load()
+            self.policies(*paths, strict=True).load()
         assert caught.value.exit_status == 2
         return str(caught.value)
 
 
 def load(policies):
-    """Load, and what was logged."""
+    """Load; how many policies are in force, and what was logged."""
     with structlog.testing.capture_logs() as logs:
-        count = policies.load()
+        count = policies.load().policies
     return count, logs

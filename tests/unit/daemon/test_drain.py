@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-import signal
+import threading
 import time
 from typing import Any
 
@@ -12,7 +12,9 @@ import pytest
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.daemon import drain as drain_module
-from tetragon_py.daemon.drain import Drain
+from tetragon_py.daemon.clock import boottime_ns
+from tetragon_py.daemon.drain import Drain, DrainThread
+from tetragon_py.errors import DrainError
 from tetragon_py.libbpf.ringbuf import Batch
 
 
@@ -242,21 +244,86 @@ def test_run_ends_on_stop(bench):
     assert bench.texts == [b"a"]
 
 
-def test_signal_ends_a_wait(bench):
-    """The wake-up descriptor ends a wait that would last a minute."""
-    previous = signal.signal(signal.SIGUSR1, lambda *_: bench.drain.stop())
-    wakeup = signal.set_wakeup_fd(bench.drain.wakeup_end)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        os.kill(os.getpid(), signal.SIGUSR1)
-        started = time.monotonic()
-        bench.drain.run()
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        signal.signal(signal.SIGUSR1, previous)
+def test_calls_are_made_between_turns(bench):
+    """What other threads post ends a wait that would last a minute; in their order."""
+    made = []
+    are_made = threading.Event()
+    reader = DrainThread(bench.drain, lambda: made.append("end"))
+    reader.start()
+    for number in range(3):
+        bench.drain.post(lambda number=number: made.append(number))
+    bench.drain.post(lambda: made.append(threading.current_thread().name))
+    bench.drain.post(are_made.set)
 
-    assert time.monotonic() - started < 30
-    assert bench.drain.is_stopping
+    assert are_made.wait(30)
+    assert reader.stop(30)
+    assert made == [0, 1, 2, "drain", "end"]
+
+
+def test_a_full_pipe_of_wakeups_stops_nobody(bench):
+    """Whoever posts never waits."""
+    for _ in range(100_000):
+        bench.drain.post(lambda: None)
+    bench.drain.run_posted()
+
+
+def test_latency_is_that_of_the_latest_record(bench):
+    """From the kernel's clock to the commit; taken once."""
+    ago = boottime_ns() - 2_000_000_000
+    bench.rings[0].post(bytes(16) + ago.to_bytes(8, "little"))
+    bench.rings[2].post(bytes(16) + boottime_ns().to_bytes(8, "little"))
+    bench.drain.drain()
+
+    assert 2_000_000_000 <= bench.drain.take_latency_ns() < 60_000_000_000
+    assert bench.drain.take_latency_ns() == 0
+
+
+def test_a_failure_is_raised_by_who_stops(bench):
+    """One clear line; the other side is told at once."""
+    bench.rings[0].post(b"a")
+    bench.rings[0].poke()
+
+    def fail():
+        raise ValueError("no such thing")
+
+    bench.pipeline.on_run = fail
+    told = threading.Event()
+    reader = DrainThread(bench.drain, told.set)
+    reader.start()
+
+    assert told.wait(30)
+    text = "events are not read any more: ValueError: no such thing"
+    with pytest.raises(DrainError, match=text):
+        reader.stop(30)
+    assert reader.stop(30)
+
+
+def test_a_stuck_turn_is_known(bench):
+    """`stop` does not wait for ever; a turn that is not complete leaves no time."""
+    bench.rings[0].post(b"a")
+    bench.rings[0].poke()
+    free, is_in = threading.Event(), threading.Event()
+
+    def block():
+        is_in.set()
+        free.wait(30)
+
+    bench.pipeline.on_run = block
+    reader = DrainThread(bench.drain, lambda: None)
+    reader.start()
+    assert is_in.wait(30)
+    before = bench.drain.last_turn
+
+    assert not reader.stop(0.01)
+    assert bench.drain.last_turn == before
+    free.set()
+    assert reader.stop(30)
+    assert bench.drain.last_turn > before
+
+
+def test_stopping_what_never_began(bench):
+    """An agent that fails at its start has no thread yet."""
+    assert DrainThread(bench.drain, lambda: None).stop(0)
 
 
 def test_tick_comes_at_its_interval():
@@ -334,7 +401,7 @@ def test_records_gather_after_a_wakeup(bench, monkeypatch):
 
 def test_close_gives_back_everything(bench):
     """No descriptor is left."""
-    reader, end = bench.drain._wakeup_fd, bench.drain.wakeup_end
+    reader, end = bench.drain._wakeup_fd, bench.drain._wakeup_end
     bench.drain.close()
     bench.is_closed = True
     for fd in (reader, end):

@@ -43,7 +43,11 @@ class Pipeline:
         self.failed_count = 0
         self.dropped = [0, 0]
         self.outputs = [
-            SimpleNamespace(sink=SimpleNamespace(take_dropped=lambda i=i: self.take(i)))
+            SimpleNamespace(
+                sink=SimpleNamespace(
+                    name=f"sink {i}", take_dropped=lambda i=i: self.take(i)
+                )
+            )
             for i in range(2)
         ]
         self.told: list[LossEvent] = []

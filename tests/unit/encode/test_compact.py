@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from tests.unit.records import NO_CREDENTIALS, exec_event, exit_event, process_of
 from tetragon_py.encode.compact import CompactEncoder, _columns
 from tetragon_py.encode.timestamp import Timestamps
-from tetragon_py.events.agent import LossEvent
+from tetragon_py.events.agent import (
+    HeartbeatEvent,
+    LossEvent,
+    PolicyChangeEvent,
+    PolicyProblem,
+)
 
 if TYPE_CHECKING:
     from tetragon_py.events.process import Credentials, Process
@@ -114,6 +119,29 @@ def test_loss_line_says_what_was_lost(plain):
     assert plain.loss_line(event).decode() == (
         "⚠ lost    vm 3 events of lifecycle: ring_full (2 fork, 1 exec)\n"
     )
+
+
+def test_lines_about_the_agent(plain):
+    """What became of the policies, and how the agent does."""
+    change = PolicyChangeEvent(
+        *("applied", "sighup", 0, 2, "ab", 3, 4), added=("a", "b"), removed=("c",)
+    )
+    problems = (PolicyProblem("bad"),) * 2
+    refused = PolicyChangeEvent(
+        *("refused", "sighup", 0, 2, "ab", 3, 4), problems=problems
+    )
+
+    assert plain.policy_change_line(change).decode() == (
+        "📜 policy  vm applied: 3 policies on 4 hooks (2 added, 1 removed)\n"
+    )
+    assert plain.policy_change_line(refused).decode() == (
+        "⚠ policy  vm refused: 3 policies on 4 hooks (2 errors)\n"
+    )
+    assert plain.heartbeat_line(HeartbeatEvent(0, {"problems": []})).decode() == (
+        "💓 agent   vm well\n"
+    )
+    hostile = HeartbeatEvent(0, {"problems": ["a\nb", "c"]})
+    assert plain.heartbeat_line(hostile).decode() == '💓 agent   vm "a\\nb; c"\n'
 
 
 def test_timestamps_come_first():
