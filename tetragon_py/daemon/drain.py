@@ -141,7 +141,8 @@ class Drain:
     def _drain_lane(self, lane: int, mark: int) -> int:
         ring, gaps = self._rings[lane], 0
         ends = () if lane == _LIFECYCLE else (mark,)
-        while (batch := ring.peek(*ends)) is not None:
+        # Each call into C is a chance for another thread: none without a reason.
+        while ring.committed < mark and (batch := ring.peek(*ends)) is not None:
             self._pipeline.failed_count += batch.damaged
             self._pipeline.run(batch.data, batch.index, lane)
             ring.commit(batch.position)
@@ -149,8 +150,6 @@ class Drain:
             gaps += batch.gaps
             if not any(other.used_bytes for other in self._rings[1:]):
                 self._pipeline.cache.sweep()  # a long flood must not pile up exits
-            if batch.position >= mark:
-                break
         return gaps
 
     # The first record of a batch has waited longest.
