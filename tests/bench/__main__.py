@@ -185,6 +185,7 @@ def _measure_policies(
     """Hits and changes; what is quick is repeated more often."""
     from tests.bench.changes import measure_changes  # noqa: PLC0415 - as in _measure
     from tests.bench.hits import measure_hits  # noqa: PLC0415 - as in _measure
+    from tests.bench.reloads import measure_reloads  # noqa: PLC0415 - as in _measure
     from tests.bench.seeks import Seeks  # noqa: PLC0415 - as in _measure
 
     calls = options.calls or (50_000 if options.quick else 200_000)
@@ -197,6 +198,7 @@ def _measure_policies(
     seeks.alternate(turns)
     seeks.sustain(50_000, 2 if options.quick else 10)
     seeks.bpf(turns, statistics.median(values["unhooked"]))
+    measure_reloads(programs, values, turns, _tell)
     if options.quick:
         measure_changes(programs, values, 1_000, 20, turns, _tell)
     else:

@@ -47,9 +47,10 @@ class Agent:
     Args:
         name: Of its files.
         policies: A file or directory.
+        options: More of the command line.
     """
 
-    def __init__(self, name: str, policies: Path | None = None) -> None:
+    def __init__(self, name: str, policies: Path | None = None, *options: str) -> None:
         self.events = OUTPUT / f"{name}.jsonl"
         self._log = OUTPUT / f"{name}.log"
         self.events.unlink(missing_ok=True)
@@ -60,7 +61,8 @@ class Agent:
         }
         command = [str(Path(sys.executable).parent / "tetragon-py"), "run"]
         command += ["--export-filename", str(self.events), "--log-format", "json"]
-        command += ["--runtime-dir", str(OUTPUT / f"{name}.run")]
+        self.runtime = OUTPUT / f"{name}.run"
+        command += ["--runtime-dir", str(self.runtime), *options]
         if policies is not None:
             command += ["--tracing-policy", str(policies)]
         started = time.monotonic()

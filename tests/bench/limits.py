@@ -159,6 +159,18 @@ _CHANGES = (
     Row("classes", "binaries and followed sets change", "ms"),
     Row("classes_worst", "  the longest", "ms"),
 )
+_RELOADS = (
+    Row("reload_none", "SIGHUP, nothing changed", "s"),
+    Row("reload_some", "100 of 1,000 files changed, to the switch", "s", 1, _GOAL),
+    Row("reload_all", "all 1,000 changed, to the switch", "s", 4, _GOAL),
+    Row("reload_quiet", "latest event without reloads", "ms"),
+    Row("reload_none_late", "latest event, nothing changed", "ms", 200, _GOAL),
+    Row("reload_some_late", "latest event, 100 changed", "ms", 200, _GOAL),
+    Row("reload_all_late", "latest event, all changed", "ms", 200, _GOAL),
+    Row("reload_missing", "events missing", "", 0, _GOAL, exact=True),
+    Row("reload_wrong", "events twice or of others", "", 0, _GOAL, exact=True),
+    Row("reload_lost", "losses that the agent tells", "", 0, _GOAL, exact=True),
+)
 #: Heading -> rows, in the order of the report.
 GROUPS = {
     "default settings": _SETTINGS,
@@ -168,4 +180,5 @@ GROUPS = {
     "policies: hits at full speed, posted by a tracepoint": _seeks("tracepoint"),
     "policies: hits at a steady rate, posted by a tracepoint": _STEADY,
     "policies: changes of the set": _CHANGES,
+    "policies: reloads by signal, with 2,000 hits a second": _RELOADS,
 }

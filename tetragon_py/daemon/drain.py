@@ -33,6 +33,8 @@ _HURRY_SHARE = 8
 #: While a sink is behind, its backlog is tried this often.
 _RETRY_SECONDS = 0.05
 _LIFECYCLE = 0  # LANE_LIFECYCLE
+#: Each turn says that the loop lives: it waits no longer than this.
+_TURN_SECONDS = 1.0
 #: Wake-ups that one look takes out of the pipe: a byte each.
 _WAKEUPS_MAX = 256
 #: Of a record: struct event_header.
@@ -73,8 +75,8 @@ class Drain:
         self._posted: deque[Callable[[], None]] = deque()
         self._latest_ns = 0
         self.is_stopping = False
-        #: When the last turn was complete (time.monotonic): waiting for records is no
-        #: reason to be late, as a turn takes at most the tick's interval then.
+        #: When the last turn was complete (time.monotonic). Without any records there
+        #: is one each second; a sink that does not return from a write holds it up.
         self.last_turn = time.monotonic()
 
     def stop(self) -> None:
@@ -96,7 +98,7 @@ class Drain:
         """Read until `stop`."""
         next_tick = time.monotonic() + self._tick_interval
         while not self.is_stopping:
-            timeout = max(0.0, next_tick - time.monotonic())
+            timeout = max(0.0, min(next_tick - time.monotonic(), _TURN_SECONDS))
             if not self._flush_backlogs():
                 timeout = min(timeout, _RETRY_SECONDS)
             ready = self._poll.poll(timeout)
@@ -141,7 +143,8 @@ class Drain:
     def _drain_lane(self, lane: int, mark: int) -> int:
         ring, gaps = self._rings[lane], 0
         ends = () if lane == _LIFECYCLE else (mark,)
-        while (batch := ring.peek(*ends)) is not None:
+        # Each call into C is a chance for another thread: none without a reason.
+        while ring.committed < mark and (batch := ring.peek(*ends)) is not None:
             self._pipeline.failed_count += batch.damaged
             self._pipeline.run(batch.data, batch.index, lane)
             ring.commit(batch.position)
@@ -149,8 +152,6 @@ class Drain:
             gaps += batch.gaps
             if not any(other.used_bytes for other in self._rings[1:]):
                 self._pipeline.cache.sweep()  # a long flood must not pile up exits
-            if batch.position >= mark:
-                break
         return gaps
 
     # The first record of a batch has waited longest.

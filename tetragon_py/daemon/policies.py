@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 __all__ = ["PolicySet", "policy_paths"]
 
 log = structlog.get_logger("policies")
+#: Of a reading that is so far behind, late events may name a hook of the next set.
+_READ_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class PolicySet:
     ) -> None:
         self._settings = settings
         self._sensor = sensor
-        self._names = PolicyNames(names)
+        self._names = PolicyNames(names, sensor.rings)
         self._make_target = make_target
         self._make_generations = make_generations
         self._probe = probe
@@ -228,6 +230,8 @@ class PolicySet:
 
     def _switch(self, candidate: _Candidate, difference: PolicyDifference) -> Switch:
         found, target = candidate.judgement, candidate.target
+        self._names.await_reading(_READ_SECONDS)
+        self._names.forget_retired()
         self._names.set_policies(found.policies)
         with ExitStack() as undo:
             generations = self.generations
@@ -245,6 +249,7 @@ class PolicySet:
                 raise PolicyError(str(error)) from error
             undo.pop_all()
         self.generations = generations
+        self._names.retire(generations.matches())
         still = {hook.point for hook in found.plan.hooks}.difference(switch.added)
         self.silent = (
             *(point for point in self.silent if point in still),

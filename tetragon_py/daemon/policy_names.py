@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import signal
-from collections import defaultdict
-from typing import TYPE_CHECKING, Literal
+import time
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.selectors.actions import ENFORCING_BITS
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tetragon_py.policy.model.hooks import Hook
     from tetragon_py.policy.model.policy import Policy
 
-__all__ = ["PolicyNames", "entry_path"]
+__all__ = ["PolicyNames", "Ring", "entry_path"]
 
 _KINDS: dict[str, Literal["kprobe", "tracepoint", "lsm"]] = {
     "function": "kprobe",
@@ -44,11 +45,42 @@ _KINDS: dict[str, Literal["kprobe", "tracepoint", "lsm"]] = {
 _ENFORCING = ENFORCING_BITS | c.ACTION_CLEANUP_ENFORCER
 
 
-class PolicyNames:
-    """Enters texts in `names` as hooks are loaded. For one thread."""
+#: What is counted of a hit and told later (repeats, returns) is told within this time.
+_KEPT_SECONDS: Final = 120.0
+_PAUSE_SECONDS: Final = 0.001
 
-    def __init__(self, names: HookNames) -> None:
+
+class Ring(Protocol):
+    """Of a ring buffer, what has been put in and what has been read."""
+
+    @property
+    def produced(self) -> int:
+        """Bytes since it was made."""
+
+    @property
+    def committed(self) -> int:
+        """Of these, before which all are read."""
+
+
+class _Retired(NamedTuple):
+    marks: list[int]  # of the rings: records before them may name these
+    since: float
+    numbers: set[tuple[int, int]]
+
+
+class PolicyNames:
+    """Enters texts in `names` as hooks are loaded, and forgets them. For one thread.
+
+    Args:
+        names: Where; read by the thread of the events.
+        rings: That the events come by.
+    """
+
+    def __init__(self, names: HookNames, rings: Sequence[Ring] = ()) -> None:
         self._names = names
+        self._rings = rings
+        self._entered: set[tuple[int, int]] = set()
+        self._retired: deque[_Retired] = deque()
         self._policies: dict[str, Policy] = {}
         self._grouped: HookPlan | None = None
         self._groups: dict[tuple[str, str], list[SelectorPlan]] = {}
@@ -70,6 +102,41 @@ class PolicyNames:
             else _policy_texts(policy, entry, self._selectors_like(selector, plan))
         )
         self._names.add_match(hook, match, texts)
+        self._entered.add((hook, match))
+
+    def retire(self, used: set[tuple[int, int]]) -> None:
+        """Hook and match numbers that are still used: the others are, for a while.
+
+        To be called once the kernel cannot send the others any more.
+        """
+        if gone := self._entered - used:
+            marks = [ring.produced for ring in self._rings]
+            self._retired.append(_Retired(marks, time.monotonic(), gone))
+            self._entered &= used
+
+    def await_reading(self, seconds: float) -> None:
+        """Wait until no record in the rings has retired numbers, or that long.
+
+        A number of a hook can be given to another one then.
+        """
+        deadline = time.monotonic() + seconds
+        while self._retired and not self._is_read(self._retired[-1]):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_PAUSE_SECONDS)
+
+    def forget_retired(self) -> None:
+        """Let go of texts that nothing can ask for any more."""
+        due = time.monotonic() - _KEPT_SECONDS
+        while self._retired and self._retired[0].since <= due:
+            if not self._is_read(self._retired[0]):
+                return
+            for hook, match in self._retired.popleft().numbers:
+                self._names.forget(hook, match)
+
+    def _is_read(self, retired: _Retired) -> bool:
+        pairs = zip(self._rings, retired.marks, strict=True)
+        return all(ring.committed >= mark for ring, mark in pairs)
 
     def _selectors_like(
         self, selector: SelectorPlan, plan: HookPlan

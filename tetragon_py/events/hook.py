@@ -267,7 +267,10 @@ class PolicyTexts:
 
 
 class HookNames:
-    """Texts by the numbers of hooks and policies. For one thread.
+    """Texts by the numbers of hooks and policies.
+
+    One thread enters them, another one may read meanwhile: a text is there before the
+    number can come.
 
     `version` grows with each change: what is kept of the texts is valid as long as it
     stays the same.

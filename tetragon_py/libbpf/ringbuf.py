@@ -55,6 +55,9 @@ class RingBuffer:
         if ring == ffi.NULL:
             raise KernelError(f"map ring buffer {self.name}", error[0])
         self._ring: object | None = ring
+        #: Everything before this value of `produced` is free. Kept here: each call into
+        #: C lets another thread take the interpreter.
+        self.committed: int = lib.tpy_ring_committed(ring)
         self._data = bytearray(BUFFER_BYTES)
         self._index = bytearray(INDEX_RECORDS * 8)
         self._c_data = ffi.from_buffer("char[]", self._data)
@@ -94,6 +97,7 @@ class RingBuffer:
     def commit(self, position: int) -> None:
         """Free everything before `position` of a batch."""
         lib.tpy_ring_commit(self._ring, position)
+        self.committed = position
 
     @property
     def produced(self) -> int:
@@ -103,7 +107,7 @@ class RingBuffer:
     @property
     def used_bytes(self) -> int:
         """Bytes that are not committed."""
-        return lib.tpy_ring_produced(self._ring) - lib.tpy_ring_committed(self._ring)
+        return lib.tpy_ring_produced(self._ring) - self.committed
 
     def close(self) -> None:
         """Unmap; twice does nothing."""

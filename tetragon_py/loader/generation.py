@@ -179,6 +179,14 @@ class PolicyGenerations:
             for key, row in self._counters.items()
         }
 
+    def matches(self) -> set[tuple[int, int]]:
+        """Numbers of hook and match, of all that can be told by the set in force."""
+        return {
+            (hook.number, match)
+            for hook in self._current.values()
+            for match in hook.matches.values()
+        }
+
     def hits(self) -> dict[AttachPoint, int]:
         """How often each hook in force was hit since it was attached."""
         table = self._maps["hook_hits"]

@@ -70,6 +70,9 @@ class Generations:
         self.generation += 1
         return SimpleNamespace(added=added, removed=(), changed=(), seconds=0.0123)
 
+    def matches(self):
+        return set()
+
     def enforcing(self):
         return self.enforced
 
@@ -122,7 +125,7 @@ class Host:
 
     def of(self, settings):
         stubs: dict[str, Any] = {
-            "sensor": None,
+            "sensor": SimpleNamespace(rings=()),
             "make_target": Target,
             "make_generations": self.make,
             "probe": self.probe,

@@ -14,7 +14,7 @@ from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.compilation import compile_policies
 from tetragon_py.compiler.plan import AttachPoint, HookPlan, SelectorPlan
 from tetragon_py.daemon.policy_names import PolicyNames, entry_path
-from tetragon_py.events.hook import Enforcement, HookTexts, PolicyTexts
+from tetragon_py.events.hook import Enforcement, HookNames, HookTexts, PolicyTexts
 
 
 class Names:
@@ -233,3 +233,97 @@ def test_enforcers(notes, actions, expected):
 def test_path_of_an_entry():
     """The text of a plan leads back to the part of the document."""
     assert entry_path("spec.lsmhooks[12]") == ("spec", "lsmhooks", 12)
+
+
+# ---- numbers that are not used any more ----
+
+
+MODULE = PolicyNames.__module__
+
+
+class Ring:
+    """So much was put in, and so much read."""
+
+    def __init__(self):
+        self.produced = self.committed = 0
+
+
+class Retiring:
+    """Names that one hook after the other is entered in."""
+
+    def __init__(self, monkeypatch):
+        self.now = 1000.0
+        monkeypatch.setattr(f"{MODULE}.time.monotonic", lambda: self.now)
+        monkeypatch.setattr(f"{MODULE}.time.sleep", self.sleep)
+        self.slept = 0
+        self.rings = (Ring(), Ring())
+        self.known = HookNames()
+        self.names = PolicyNames(self.known, self.rings)
+        policy = load({"kprobes": [kprobe()]}, "p")
+        self.names.set_policies([policy])
+        [self.plan] = compile_policies([policy], FakeTarget()).plan.hooks
+
+    def sleep(self, seconds):
+        self.slept += 1
+        self.now += seconds
+        if self.slept == 3:
+            self.read()
+
+    def enter(self, match):
+        self.names.name_match(1, match, self.plan, self.plan.selectors[0])
+
+    def read(self):
+        for ring in self.rings:
+            ring.committed = ring.produced
+
+    @property
+    def told(self):
+        return [self.known.match(1, match).policy_name for match in (1, 2)]
+
+
+@pytest.fixture
+def retiring(monkeypatch):
+    return Retiring(monkeypatch)
+
+
+def test_old_numbers_are_forgotten_late(retiring):
+    """After all records that may name them, and all that is told later."""
+    retiring.enter(1)
+    retiring.names.retire({(1, 1)})
+    retiring.rings[1].produced = 100
+    retiring.enter(2)
+    retiring.names.retire({(1, 2)})
+    retiring.now += 1000
+    retiring.names.forget_retired()
+    assert retiring.told == ["p", "p"]  # not read yet
+
+    retiring.read()
+    retiring.names.forget_retired()
+    assert retiring.told == ["<unknown policy 1>", "p"]
+
+
+def test_young_numbers_are_kept(retiring):
+    """Repeats are told a while after the hits."""
+    retiring.enter(1)
+    retiring.names.retire(set())
+    retiring.now += 10
+    retiring.names.forget_retired()
+
+    assert retiring.told[0] == "p"
+
+
+def test_waiting_for_who_reads(retiring):
+    """Until all is read that may have the old meaning; not for ever."""
+    retiring.names.await_reading(5)
+    assert retiring.slept == 0
+    retiring.enter(1)
+    retiring.rings[0].produced = 100
+    retiring.names.retire(set())
+    retiring.names.await_reading(5)
+    assert retiring.slept == 3
+
+    retiring.rings[0].produced = 200
+    retiring.enter(2)
+    retiring.names.retire(set())
+    retiring.names.await_reading(0.01)
+    assert 10 <= retiring.slept - 3 < 20
