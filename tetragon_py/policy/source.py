@@ -28,6 +28,8 @@ SUFFIXES = frozenset((".yaml", ".yml", ".json"))
 #: Opening a FIFO for reading must not wait; it is refused afterwards.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CHUNK_BYTES = 1 << 16
+#: Of reading a file that changes meanwhile.
+_TRIES = 3
 
 
 class _UnreadableError(Exception):
@@ -136,19 +138,31 @@ def _whole(
 
 # Without a file object: that takes three times as long, and there may be a thousand.
 def _read(path: Path, *, trusted: bool) -> bytes:
-    chunks, size = [], 0
     file = os.open(path, _OPEN_FLAGS)
     try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise _UnreadableError("is not a regular file")
-        if trusted:
-            _check_owner(status)
-        while size <= FILE_MAX_BYTES and (chunk := os.read(file, _CHUNK_BYTES)):
-            chunks.append(chunk)
-            size += len(chunk)
+        for _ in range(_TRIES):
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                raise _UnreadableError("is not a regular file")
+            if trusted:
+                _check_owner(status)
+            data = _read_all(file)
+            after = os.fstat(file)
+            if (status.st_mtime_ns, len(data)) == (after.st_mtime_ns, after.st_size):
+                return data
+            os.lseek(file, 0, os.SEEK_SET)
     finally:
         os.close(file)
+    raise _UnreadableError(
+        "is being written", "write another file and rename it to this one"
+    )
+
+
+def _read_all(file: int) -> bytes:
+    chunks, size = [], 0
+    while size <= FILE_MAX_BYTES and (chunk := os.read(file, _CHUNK_BYTES)):
+        chunks.append(chunk)
+        size += len(chunk)
     if size > FILE_MAX_BYTES:
         raise _UnreadableError(
             f"is larger than {FILE_MAX_BYTES} bytes", "split the file"

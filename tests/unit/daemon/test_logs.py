@@ -8,7 +8,7 @@ import json
 import pytest
 import structlog
 
-from tetragon_py.daemon.logs import configure_logging
+from tetragon_py.daemon.logs import configure_logging, set_log_level
 from tetragon_py.settings import Settings
 
 
@@ -62,6 +62,17 @@ def test_level(capsys, level, told):
         getattr(log, each)(each)
 
     assert told == capsys.readouterr().err.count("\n")
+
+
+def test_the_level_changes_later(capsys):
+    """Of loggers that are in use too."""
+    log = configured(log_format="json", log_level="error")
+    for level in ("error", "debug", "warning"):
+        set_log_level(level)
+        log.debug("a")
+        log.warning("b")
+
+    assert capsys.readouterr().err.count("\n") == 3
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])

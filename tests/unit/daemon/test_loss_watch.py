@@ -138,6 +138,20 @@ def test_user_space_losses_are_told(bench):
     assert bench.watch.total == 10
 
 
+def test_totals_since_the_start(bench):
+    """By lane and cause, and of each output: what a heartbeat tells."""
+    for _ in range(2):
+        bench.lose("ring_full", {"exec": 3, "fork": 4})
+        bench.pipeline.dropped = [5, 0]
+        bench.watch.check()
+
+    assert bench.watch.totals == {
+        ("lifecycle", "ring_full"): 14,
+        ("lifecycle", "sink"): 10,
+    }
+    assert bench.watch.dropped == {"sink 0": 10, "sink 1": 0}
+
+
 def test_lost_exits_are_healed_after_two_looks(bench):
     """A process is let go when it was absent twice: once may be a record on its way."""
     cache = bench.pipeline.cache

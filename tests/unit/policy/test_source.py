@@ -135,6 +135,35 @@ def test_unreadable(tmp_path, kind, monkeypatch):
     assert [str(d) for d in result.diagnostics] == [f"{path}: error: {expected}"]
 
 
+@pytest.mark.parametrize(("changes", "found"), [(2, 1), (3, 0)])
+def test_a_file_that_is_being_written(tmp_path, monkeypatch, changes, found):
+    """What changes while it is read is read again, and refused if it never ends."""
+    path = write(tmp_path / "a.yaml")
+    left = [changes]
+    read = source._read_all
+
+    def write_more(file):
+        data = read(file)
+        if left[0]:
+            left[0] -= 1
+            with path.open("a") as more:
+                more.write("# more\n")
+        return data
+
+    monkeypatch.setattr(source, "_read_all", write_more)
+    result = load_policies([path])
+
+    assert len(result.policies) == found
+    if found:
+        assert result.policies[0].text == path.read_bytes()
+        return
+    [said] = result.diagnostics
+    assert (said.message, said.hint) == (
+        "is being written",
+        "write another file and rename it to this one",
+    )
+
+
 def test_zero_byte_in_a_path(tmp_path):
     """A path that no system call takes is told like any other."""
     [diagnostic] = load_policies([tmp_path / "a\0b"]).diagnostics
