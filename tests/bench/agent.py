@@ -165,9 +165,12 @@ class Agent:
         return self._log.read_text()[-500:].strip()
 
     def _tail(self) -> bytes:
-        with self.events.open("rb") as file:
-            file.seek(max(0, self.events.stat().st_size - _TAIL_BYTES))
-            return file.read()
+        try:
+            with self.events.open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+                return file.read()
+        except FileNotFoundError:  # it has just been renamed
+            return b""
 
     def _wait_for(self, condition, what: str) -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS

@@ -16,6 +16,7 @@ import orjson
 
 from tests.bench.agent import Agent
 from tests.bench.policy_files import seek_policy, write_policies
+from tests.bench.programs import OUTPUT
 from tests.bench.workload import run_calls
 from tetragon_py.export.backups import Backups
 
@@ -78,6 +79,8 @@ def soak(programs: Programs, count: int, tell: Callable[[str], None]) -> SoakRes
     part = count // _PARTS
     rss, descriptors, pids = [], [], []
     started = time.monotonic()
+    for old in Backups(OUTPUT / "soak.jsonl").found():  # of a run that failed
+        old.path.unlink()
     policies = write_policies("soak", [seek_policy("syscall")])
     with Agent("soak", policies, *_OPTIONS) as agent:
         backups = Backups(agent.events)
