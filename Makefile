@@ -49,6 +49,16 @@ build/packages.stamp: Makefile
 			$(PACKAGES) >build/apt.log 2>&1 || { tail -5 build/apt.log; exit 1; }; fi
 	$(Q)touch $@
 
+# A shipper for the tests. Unpacked, not installed: no machine gets a second log daemon by it.
+SHIPPER := rsyslog libestr0 libfastjson4 liblognorm5
+build/rsyslog.stamp: Makefile | build/packages.stamp
+	$(call say,SHIPPER,$(SHIPPER))
+	$(Q)rm -rf build/rsyslog && mkdir -p build/rsyslog
+	$(Q)cd build/rsyslog && download() { apt-get download -qq $(SHIPPER) >../rsyslog.log 2>&1; } && \
+		{ download || { apt-get update -qq && download; } || { tail -5 ../rsyslog.log; exit 1; }; } && \
+		for package in *.deb; do dpkg -x $$package .; done && rm *.deb
+	$(Q)touch $@
+
 build/venv.stamp: pyproject.toml | build/packages.stamp
 	$(call say,VENV,$(VENV))
 	$(Q)[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
@@ -107,13 +117,13 @@ SMOKE := tests/vm/in_guest tests/e2e/test_exec.py tests/e2e/test_signals.py test
 
 PYTEST := $(BIN)/python -m pytest
 
-test: build/dev.stamp all ## everything that this machine can run
+test: build/dev.stamp build/rsyslog.stamp all ## everything that this machine can run
 	$(Q)$(PYTEST)
 
 check: build/dev.stamp ## format, lint, types, imports and unit tests; no root
 	$(Q)$(PYTEST) tests/test_tree.py tests/unit
 
-test-unit test-bpf test-e2e: test-%: build/dev.stamp all
+test-unit test-bpf test-e2e: test-%: build/dev.stamp build/rsyslog.stamp all
 	$(Q)$(PYTEST) tests/$*
 
 # Compiled here: in a guest that takes a minute.
@@ -122,11 +132,11 @@ build/triggers/%: tests/e2e/triggers/%.c $(wildcard tests/e2e/triggers/*.h) | bu
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -static -O1 -Wall -Wextra -Werror -pthread $< -o $@
 
-test-vm: build/dev.stamp all $(TRIGGERS) ## the kernel tests on Debian's kernels, in QEMU; KERNEL=6.12 for one
+test-vm: build/dev.stamp build/rsyslog.stamp all $(TRIGGERS) ## the kernel tests on Debian's kernels, in QEMU; KERNEL=6.12 for one
 	$(Q)$(BIN)/python -m tests.vm --keep-going $(KERNEL)
 
 # Each step takes longer than the one before.
-ci: build/dev.stamp all $(TRIGGERS) ## all tests here, then on the kernels: 40 minutes
+ci: build/dev.stamp build/rsyslog.stamp all $(TRIGGERS) ## all tests here, then on the kernels: 40 minutes
 	$(Q)step() { local since=$$SECONDS; echo "== $$1"; "$${@:2}"; \
 		echo "== $$1: $$((SECONDS - since)) s, in all $$SECONDS s"; }; \
 	step 'without root' $(PYTEST) tests/test_tree.py tests/unit; \
@@ -136,7 +146,7 @@ ci: build/dev.stamp all $(TRIGGERS) ## all tests here, then on the kernels: 40 m
 
 # Two at a time, as each is emulated by one core: all tests on one kernel, beside it those of
 # the others that can tell them apart.
-guests: build/dev.stamp all $(TRIGGERS)
+guests: build/dev.stamp build/rsyslog.stamp all $(TRIGGERS)
 	$(Q)vm() { $(BIN)/python -m tests.vm --timeout 2400 "$$@"; }; \
 	others() { vm --smoke 7.2 6.1 && vm 5.10 -- $(SMOKE) tests/bpf; }; \
 	mkdir -p build/vm; others >build/vm/others.txt 2>&1 & others=$$!; status=0; \

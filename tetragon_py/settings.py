@@ -33,6 +33,15 @@ from pydantic_settings import (
 
 from tetragon_py.errors import SettingsError
 from tetragon_py.settings_files import Entry, read_directory
+from tetragon_py.settings_values import (
+    ByteSize,
+    Duration,
+    FileMode,
+    format_size,
+    refuse_nul,
+    split_names,
+    split_paths,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,85 +53,34 @@ __all__ = ["VARIABLE_PREFIX", "Option", "Settings", "load_settings", "options"]
 VARIABLE_PREFIX = "TETRAGON_PY_"
 
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
-_UNITS = {"": 1, "K": _KIB, "M": _MIB, "G": _GIB}
 _RINGS = ("lifecycle_ring_size", "verdict_ring_size", "policy_ring_size")
 _RINGS_MAX_BYTES = _GIB
+_STANDARD_OUTPUT = "-"
+#: Kinds of values that say themselves what is allowed.
+_WRITTEN = (ByteSize, Duration, FileMode)
 #: A value in a message is cut to this many characters: it may be a pasted file.
 _SHOWN_CHARS = 80
 #: More mistakes than this are counted only: some file was not meant for us.
 _SHOWN_PROBLEMS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class _ByteSize:
-    """Reads 4096, 64K, 16M; `step` 0 asks for a power of two."""
-
-    minimum: int
-    maximum: int
-    step: int = 0
-
-    def __call__(self, value: object) -> int:
-        match = re.fullmatch(r"([0-9]{1,12})([KMGkmg]?)", str(value).strip())
-        if match is None:
-            raise ValueError(str(self))
-        size = int(match[1]) * _UNITS[match[2].upper()]
-        fits = size % self.step == 0 if self.step else size.bit_count() == 1
-        if not fits or not self.minimum <= size <= self.maximum:
-            raise ValueError(str(self))
-        return size
-
-    def __str__(self) -> str:
-        kind = f"a multiple of {self.step}" if self.step else "a power of two"
-        span = f"{_format_size(self.minimum)} to {_format_size(self.maximum)}"
-        return f"{kind} from {span}, such as 8192, 64K or {_format_size(self.maximum)}"
-
-
-def _format_size(size: int) -> str:
-    for unit, factor in reversed(_UNITS.items()):
-        if size % factor == 0:
-            return f"{size // factor}{unit}"
-    raise AssertionError
-
-
-def _split_names(value: object) -> object:
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple):
-        return value
-    names = tuple(str(part).strip() for part in parts)
-    if any(not name or "=" in name or "\0" in name for name in names):
-        raise ValueError
-    return names
-
-
-def _split_paths(value: object) -> object:
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple):
-        return value
-    if not all(isinstance(part, str | Path) for part in parts):
-        raise ValueError
-    paths = tuple(str(part).strip() for part in parts)
-    if any(not path or "\0" in path for path in paths):
-        raise ValueError
-    return paths
-
-
-def _refuse_nul(path: Path) -> Path:
-    if "\0" in str(path):
-        raise ValueError
-    return path
-
-
 # Pages of 4 KiB are the smallest; the kernel wants powers of two of them.
-_RingSize = Annotated[int, BeforeValidator(_ByteSize(4 * _KIB, _GIB))]
-_Names = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
-_Paths = Annotated[tuple[Path, ...], BeforeValidator(_split_paths)]
-_FilePath = Annotated[Path, AfterValidator(_refuse_nul)]
+_RingSize = Annotated[int, BeforeValidator(ByteSize(4 * _KIB, _GIB))]
+_Names = Annotated[tuple[str, ...], BeforeValidator(split_names)]
+_Paths = Annotated[tuple[Path, ...], BeforeValidator(split_paths)]
+_FilePath = Annotated[Path, AfterValidator(refuse_nul)]
+_Duration = Annotated[float, BeforeValidator(Duration(1, 365 * 86400))]
+_FileMode = Annotated[int, BeforeValidator(FileMode())]
 
 
 class Settings(BaseSettings):
     """How one agent runs. Made by `load_settings`; never changed afterwards."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=False,  # a mode is a number here, and octal text outside
+    )
 
     config_dir: _FilePath | None = Field(
         None,
@@ -135,7 +93,42 @@ class Settings(BaseSettings):
     export_filename: _FilePath | None = Field(
         None,
         description="File that gets the events as JSON lines; standard output then "
-        "gets them only if `output` is given too.",
+        "gets them only if `output` is given too. - is standard output.",
+    )
+    export_file_max_size_mb: int = Field(
+        100,
+        ge=0,
+        le=1_000_000,
+        description="Size in MiB at which the export file is rotated; 0: never.",
+    )
+    export_file_rotation_interval: _Duration = Field(
+        0.0, description="Age at which the export file is rotated; 0s: never."
+    )
+    export_file_max_backups: int = Field(
+        5,
+        ge=0,
+        le=100_000,
+        description="Rotated files that are kept; 0: all.",
+    )
+    export_file_max_total_mb: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="MiB of the export file and its backups together: the oldest "
+        "go; 0: no limit.",
+    )
+    export_file_compress: bool = Field(
+        default=False, description="Compress rotated files, but for the newest (gzip)."
+    )
+    export_file_perm: _FileMode = Field(
+        0o600, description="Mode of export files that are made, in octal."
+    )
+    export_file_group: str = Field(
+        "",
+        max_length=32,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="Group of export files that are made, name or number; empty: the "
+        "agent's.",
     )
     tracing_policy: _Paths = Field(
         (),
@@ -216,10 +209,10 @@ class Settings(BaseSettings):
         description="Processes that the kernel's table can hold.",
     )
     arguments_max_size: Annotated[
-        int, BeforeValidator(_ByteSize(4 * _KIB, 192 * _KIB, step=8))
+        int, BeforeValidator(ByteSize(4 * _KIB, 192 * _KIB, step=8))
     ] = Field(192 * _KIB, description="Arguments of one exec are cut at this size.")
     environment_max_size: Annotated[
-        int, BeforeValidator(_ByteSize(4 * _KIB, 128 * _KIB, step=8))
+        int, BeforeValidator(ByteSize(4 * _KIB, 128 * _KIB, step=8))
     ] = Field(128 * _KIB, description="Environment of one exec is cut at this size.")
     loss_interval: float = Field(
         1.0,
@@ -246,7 +239,13 @@ class Settings(BaseSettings):
     @property
     def stdout(self) -> bool:
         """Standard output gets events: no export file, or `output` was asked for."""
-        return self.export_filename is None or "output" in self.model_fields_set
+        return self.export_file is None or "output" in self.model_fields_set
+
+    @property
+    def export_file(self) -> Path | None:
+        """The export file if there is one: "-" is none."""
+        name = self.export_filename
+        return None if name is None or str(name) == _STANDARD_OUTPUT else name
 
     @property
     def effective_node_name(self) -> str:
@@ -259,8 +258,22 @@ class Settings(BaseSettings):
         if total > _RINGS_MAX_BYTES:
             names = ", ".join(name.replace("_", "-") for name in _RINGS)
             raise ValueError(
-                f"{names} are {_format_size(total)} together, at most "
-                f"{_format_size(_RINGS_MAX_BYTES)} is allowed"
+                f"{names} are {format_size(total)} together, at most "
+                f"{format_size(_RINGS_MAX_BYTES)} is allowed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_export(self) -> Self:
+        if str(self.export_filename) == _STANDARD_OUTPUT and self.output != "json":
+            raise ValueError(
+                "export-filename - means JSON lines on standard output, output "
+                f"{self.output} would be there too"
+            )
+        if 0 < self.export_file_max_total_mb < self.export_file_max_size_mb:
+            raise ValueError(
+                "export-file-max-total-mb is less than export-file-max-size-mb: not "
+                "even one file has room"
             )
         return self
 
@@ -326,8 +339,9 @@ _KINDS: dict[object, tuple[str, str]] = {
 # The metavar and what is allowed, from the type and its limits.
 def _kind(field: FieldInfo) -> tuple[str, str]:
     limits = {k: v for m in field.metadata for k, v in _limit(m)}
-    if "size" in limits:
-        return "SIZE", str(limits["size"])
+    if "written" in limits:
+        written = limits["written"]
+        return getattr(written, "metavar", ""), str(written)
     if get_origin(field.annotation) is Literal:
         *most, last = get_args(field.annotation)
         return "|".join([*most, last]), f"{', '.join(most)} or {last}"
@@ -336,8 +350,8 @@ def _kind(field: FieldInfo) -> tuple[str, str]:
 
 
 def _limit(metadata: object) -> Iterator[tuple[str, object]]:
-    if isinstance(metadata, BeforeValidator) and isinstance(metadata.func, _ByteSize):
-        yield "size", metadata.func
+    if isinstance(metadata, BeforeValidator) and isinstance(metadata.func, _WRITTEN):
+        yield "written", metadata.func
     for key in ("ge", "le", "max_length"):
         if hasattr(metadata, key):
             yield key, getattr(metadata, key)
@@ -349,8 +363,10 @@ def _default_text(field: FieldInfo) -> str:
         return str(default).lower()
     if default is None or default == ():
         return ""
-    is_size = any(key == "size" for m in field.metadata for key, _ in _limit(m))
-    return _format_size(default) if is_size else str(default)
+    for written in (v for m in field.metadata for k, v in _limit(m) if k == "written"):
+        if isinstance(written, _WRITTEN):
+            return written.format(default)
+    return str(default)
 
 
 def load_settings(
@@ -471,9 +487,12 @@ def _unknown(entry: Entry) -> str:
 
 
 def _explain(error: ValidationError, accepted: Mapping[str, Entry]) -> SettingsError:
-    rings = [accepted[name] for name in _RINGS if name in accepted]
+    text = str(error.errors()[0].get("ctx", {}).get("error", error))
+    words = {word.replace("-", "_") for word in re.findall(r"[a-z-]+", text)}
+    named = [accepted[name] for name in Settings.model_fields if name in accepted]
+    named = [entry for entry in named if entry.name in words]
     return SettingsError(
-        str(error.errors()[0].get("ctx", {}).get("error", error)),
-        source=", ".join(dict.fromkeys(entry.source for entry in rings)),
-        key=rings[0].key if rings else "",
+        text,
+        source=", ".join(dict.fromkeys(entry.source for entry in named)),
+        key=named[0].key if named else "",
     )

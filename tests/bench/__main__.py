@@ -33,6 +33,7 @@ examples:
   .venv/bin/python -m tests.bench --quick        one round, fewer processes and calls
   .venv/bin/python -m tests.bench --policies     only what policies cost
   .venv/bin/python -m tests.bench --memory       also 200,000 processes, for the RSS
+  .venv/bin/python -m tests.bench --soak         2,000,000 events into rotated files
   .venv/bin/python -m tests.bench --json out.json --rounds 9
 
 Exit status: 0 if all limits hold, 1 if not, or if it could not be measured. Values are
@@ -62,6 +63,14 @@ def _parse() -> argparse.Namespace:
         "--memory",
         action="store_true",
         help="also look at the RSS over 200,000 processes",
+    )
+    parser.add_argument(
+        "--soak",
+        nargs="?",
+        type=_positive,
+        const=2_000_000,
+        metavar="N",
+        help="only this: N events (2000000) through an agent that rotates its file",
     )
     parser.add_argument(
         "--count", type=_positive, metavar="N", help="processes per storm (20000)"
@@ -103,7 +112,7 @@ def main() -> int:
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)
     structlog.configure(wrapper_class=quiet)
     try:
-        return _measure(options)
+        return _soak(options.soak) if options.soak else _measure(options)
     except subprocess.CalledProcessError as error:
         print(f"bench: {error}\n{error.stderr}", file=sys.stderr)
     except (OSError, RuntimeError) as error:
@@ -111,6 +120,15 @@ def main() -> int:
     except KeyboardInterrupt:
         print("bench: interrupted", file=sys.stderr)
     return 1
+
+
+def _soak(count: int) -> int:
+    from tests.bench.programs import build_programs  # noqa: PLC0415 - see below
+    from tests.bench.soak import soak  # noqa: PLC0415 - see below
+
+    result = soak(build_programs(), count, _tell)
+    print(result)
+    return 0 if result.is_right else 1
 
 
 def _measure(options: argparse.Namespace) -> int:

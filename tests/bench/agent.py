@@ -36,6 +36,8 @@ _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.001
 #: The end of the event file that is searched for the last process.
 _TAIL_BYTES = 1 << 20
+#: The first lines of the event file: its start record, and a first event.
+_HEAD_BYTES = 4096
 _TOTALS = ("fork", "exec", "exit", "hook", "lost")
 
 
@@ -61,6 +63,7 @@ class Agent:
         }
         command = [str(Path(sys.executable).parent / "tetragon-py"), "run"]
         command += ["--export-filename", str(self.events), "--log-format", "json"]
+        command += ["--export-file-max-size-mb", "0"]
         self.runtime = OUTPUT / f"{name}.run"
         command += ["--runtime-dir", str(self.runtime), *options]
         if policies is not None:
@@ -142,7 +145,10 @@ class Agent:
         self.events.unlink(missing_ok=True)
 
     def _has_event(self) -> bool:
-        return self.events.exists() and self.events.stat().st_size > 0
+        if not self.events.exists():
+            return False
+        with self.events.open("rb") as file:
+            return b'{"process_exec"' in file.read(_HEAD_BYTES)
 
     def _runs(self) -> bool:
         return self._log_line("agent runs") is not None
@@ -159,9 +165,12 @@ class Agent:
         return self._log.read_text()[-500:].strip()
 
     def _tail(self) -> bytes:
-        with self.events.open("rb") as file:
-            file.seek(max(0, self.events.stat().st_size - _TAIL_BYTES))
-            return file.read()
+        try:
+            with self.events.open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+                return file.read()
+        except FileNotFoundError:  # it has just been renamed
+            return b""
 
     def _wait_for(self, condition, what: str) -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS

@@ -96,7 +96,8 @@ class Agent:
         self._numbers = itertools.count()
         self._process: subprocess.Popen[bytes] | None = None
         self.runtime = folder / "run"
-        self.command = [sys.executable, "-m", "tetragon_py", "run", *options]
+        self.command = [sys.executable, "-m", "tetragon_py", "run"]
+        self.command += ["--export-file-max-size-mb=0", *options]  # all in one file
         self.command += ["--runtime-dir", str(self.runtime)]
         if self.export:
             self.command += ["--export-filename", str(self.export)]

@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.agent import Agent, until
 from tests.e2e.events import Event, execs, exits, losses
+from tetragon_py import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,9 @@ def test_reader_leaves(tmp_path: Path, pipe: Pipe) -> None:
         assert agent.wait() == 0
         assert "Traceback" not in agent.log()
         assert "rror" not in agent.log()
-    assert json.loads(pipe.data.splitlines()[0])["process_exec"]["process"]["pid"] == 0
+    start, first = map(json.loads, pipe.data.splitlines()[:2])
+    assert start["start"]["version"] == __version__
+    assert first["process_exec"]["process"]["pid"] == 0
 
 
 def test_reader_leaves_but_file_stays(
@@ -169,7 +172,7 @@ def test_full_disk(tmp_path: Path, scratch: Path, triggers: Path) -> None:
     finally:
         subprocess.run(["umount", "--lazy", scratch], check=True)
     seeded = int(re.findall(r"processes=(\d+)", log)[0])
-    made = seeded + totals["exec"] + totals["exit"] + log.count("events lost")
+    made = 1 + seeded + totals["exec"] + totals["exit"] + log.count("events lost")
 
     assert told > 0
     assert len(events) + told == made

@@ -61,10 +61,11 @@ def test_line_cut_by_a_crash(tmp_path: Path, triggers: Path) -> None:
     export.write_bytes(b'{"process_ex')
     with Agent(tmp_path) as agent:
         agent.stop()
-        first, second, *_ = export.read_bytes().split(b"\n")
+        first, second, third, *_ = export.read_bytes().split(b"\n")
 
     assert first == b'{"process_ex'
-    assert second.startswith(b'{"process_exec":{')
+    assert second.startswith(b'{"start":{')
+    assert third.startswith(b'{"process_exec":{')
 
 
 def test_private_file(tmp_path: Path) -> None:

@@ -172,6 +172,13 @@ def test_wrong_ring_sizes(load, text):
         ("process_table_entries", "1024", 1024),
         ("process_table_entries", "4194304", 4194304),
         ("loss_interval", "0.05", 0.05),
+        ("export_filename", "-", Path("-")),
+        ("export_file_max_size_mb", "0", 0),
+        ("export_file_rotation_interval", "24h", 86400.0),
+        ("export_file_max_backups", "0", 0),
+        ("export_file_max_total_mb", "1000", 1000),
+        ("export_file_perm", "0640", 0o640),
+        ("export_file_group", "adm", "adm"),
         ("loss_interval", "60", 60.0),
         ("timestamps", "yes", True),
         ("timestamps", "off", False),
@@ -196,6 +203,12 @@ def test_values(load, name, text, expected):
         ("process_table_entries", "1023"),
         ("process_table_entries", "many"),
         ("loss_interval", "0.01"),
+        ("export_file_max_size_mb", "-1"),
+        ("export_file_max_size_mb", "10M"),
+        ("export_file_rotation_interval", "1d"),
+        ("export_file_max_backups", "-1"),
+        ("export_file_perm", "666"),
+        ("export_file_group", "a\nb"),
         ("loss_interval", "nan"),
         ("loss_interval", "61"),
         ("timestamps", "maybe"),
@@ -236,6 +249,40 @@ def test_rings_together(load, tmp_path):
         f"environment, {tmp_path}/etc/a.yaml:1:1: lifecycle-ring-size, "
         "verdict-ring-size, policy-ring-size are 1552M together, at most 1G is allowed"
     )
+
+
+def test_standard_output_twice(load):
+    """A minus is standard output, which has one form only."""
+    told = message(load, {"export_filename": "-"}, TETRAGON_PY_OUTPUT="compact")
+
+    assert told == (
+        "environment, command line: export-filename - means JSON lines on standard "
+        "output, output compact would be there too"
+    )
+    assert load({"export_filename": "-"}).export_file is None
+    assert load({"export_filename": "/x"}).export_file == Path("/x")
+
+
+def test_total_that_is_too_small(load, tmp_path):
+    """All files together cannot be smaller than one; 0 is no limit."""
+    (tmp_path / "etc" / "a.yaml").write_text("export-file-max-total-mb: 99")
+
+    assert message(load) == (
+        f"{tmp_path}/etc/a.yaml:1:1: export-file-max-total-mb is less than "
+        "export-file-max-size-mb: not even one file has room"
+    )
+    assert load({"export_file_max_total_mb": "0"}).export_file_max_size_mb == 100
+
+
+def test_mode_in_yaml(load, tmp_path):
+    """The number is octal as everywhere; shown so as a default too."""
+    (tmp_path / "etc" / "a.yaml").write_text("export-file-perm: 640")
+    shown = {option.field: option for option in options()}
+
+    assert load().export_file_perm == 0o640
+    assert shown["export_file_perm"].default == "600"
+    assert shown["export_file_perm"].metavar == "MODE"
+    assert shown["export_file_rotation_interval"].default == "0s"
 
 
 def test_list_in_yaml(load, tmp_path):
@@ -329,6 +376,8 @@ def test_error_carries_first_place(load, tmp_path):
         ({"export_filename": "/x"}, False),
         ({"export_filename": "/x", "output": "json"}, True),
         ({"export_filename": "/x", "output": ""}, False),
+        ({"export_filename": "-"}, True),
+        ({"export_filename": "-", "output": "json"}, True),
     ],
 )
 def test_stdout(load, given, expected):

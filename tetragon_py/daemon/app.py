@@ -15,29 +15,23 @@ from typing import TYPE_CHECKING
 import structlog
 
 from tetragon_py import __version__
-from tetragon_py.daemon.clock import WallClock, boottime_ns
+from tetragon_py.daemon.clock import WallClock
 from tetragon_py.daemon.control import Control
 from tetragon_py.daemon.drain import Drain, DrainThread
 from tetragon_py.daemon.health import Health, Parts
 from tetragon_py.daemon.logs import configure_logging, set_log_level
 from tetragon_py.daemon.loss_watch import LossWatch
+from tetragon_py.daemon.outputs import open_outputs
 from tetragon_py.daemon.policies import PolicySet
 from tetragon_py.daemon.policy_watch import PolicyWatch
 from tetragon_py.daemon.reload import Reloads
 from tetragon_py.daemon.repeat_watch import RepeatWatch
 from tetragon_py.daemon.scan import scan_processes
 from tetragon_py.daemon.status_file import StatusFile
-from tetragon_py.encode.compact import CompactEncoder
-from tetragon_py.encode.jsonl import JsonEncoder, JsonOptions
 from tetragon_py.encode.timestamp import Timestamps
 from tetragon_py.enrich.process_cache import ProcessCache
-from tetragon_py.enrich.procfs import namespaces_of
-from tetragon_py.enrich.users import UserNames
 from tetragon_py.errors import SettingsError
 from tetragon_py.events.hook import HookNames
-from tetragon_py.events.process import Namespaces
-from tetragon_py.export.file import open_file
-from tetragon_py.export.stdout import open_stdout
 from tetragon_py.loader.lifecycle import LifecycleSensor, SensorLimits
 from tetragon_py.loader.losses import TYPE_NAMES
 from tetragon_py.loader.repeats import RepeatTable
@@ -112,9 +106,9 @@ class _Agent:
         self._clock = WallClock()
         self._timestamps = Timestamps(self._clock.offset_ns)
         self.control = stack.enter_context(Control())
-        outputs = _open_outputs(settings, self._timestamps, stdout_events=stdout_events)
-        for output in outputs:
-            stack.callback(output.sink.close)
+        outputs = open_outputs(
+            settings, self._timestamps, stack, stdout_events=stdout_events
+        )
         names = HookNames()
         cache = ProcessCache(settings.effective_node_name)
         self.pipeline = Pipeline(cache, outputs, _FailureLog(), names)
@@ -239,61 +233,6 @@ def _scan(settings: Settings, sensor: LifecycleSensor) -> list[ExecEvent]:
         limits.arguments_bytes,
         limits.environment_bytes,
     )
-
-
-def _open_outputs(
-    settings: Settings, timestamps: Timestamps, *, stdout_events: bool
-) -> list[Output]:
-    outputs = []
-    if settings.export_filename is not None:
-        encoder = _json_encoder(settings, timestamps)
-        outputs.append(Output(encoder, open_file(settings.export_filename)))
-    if stdout_events and settings.output == "json":
-        outputs.append(Output(_json_encoder(settings, timestamps), open_stdout()))
-    elif stdout_events:
-        color = settings.color == "always" or (
-            settings.color == "auto"
-            and sys.stdout.isatty()
-            and "NO_COLOR" not in os.environ
-        )
-        compact = CompactEncoder(
-            settings.effective_node_name,
-            color=color,
-            timestamps=timestamps if settings.timestamps else None,
-        )
-        outputs.append(Output(compact, open_stdout()))
-    return outputs
-
-
-def _json_encoder(settings: Settings, timestamps: Timestamps) -> JsonEncoder:
-    user_name = None
-    if settings.username_metadata == "unix":
-        users = UserNames()
-
-        def user_name(uid: int) -> str:
-            return users.lookup(uid, boottime_ns())
-
-    return JsonEncoder(
-        settings.effective_node_name,
-        timestamps,
-        _host_namespaces(str(settings.procfs)),
-        JsonOptions(
-            extended=settings.fields == "extended",
-            credentials=settings.enable_process_cred,
-            namespaces=settings.enable_process_ns,
-            ancestors=settings.enable_ancestors,
-            environment=settings.enable_process_environment_variables,
-            environment_names=frozenset(settings.filter_environment_variables),
-        ),
-        user_name,
-    )
-
-
-def _host_namespaces(procfs: str) -> Namespaces:
-    """Those of process 1; the agent's own where even root may not read them."""
-    own = namespaces_of(os.getpid())
-    pairs = zip(namespaces_of(1, procfs), own, strict=True)
-    return Namespaces._make(first or second for first, second in pairs)
 
 
 def _flush(outputs: list[Output]) -> None:

@@ -102,6 +102,7 @@ class FormMaker:
         if self._options.extended:
             line.value(b',"cpu":%d', CPU)
             line.value(b',"sequence":"%d"', SEQUENCE)
+            line.add(self._options.run_member)
             line.value(b',"lane":"%b"', LANE)
         line.add(b"}\n")
         return line.form()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         HeartbeatEvent,
         LossEvent,
         PolicyChangeEvent,
+        StartEvent,
     )
     from tetragon_py.events.process import (
         CgroupInfo,
@@ -82,6 +83,12 @@ class JsonOptions:
     ancestors: bool = False
     environment: bool = False
     environment_names: frozenset[str] = frozenset()
+    run: str = ""  # letters and digits: names the numbering; shown behind the numbers
+
+    @property
+    def run_member(self) -> bytes:
+        """What follows a sequence number."""
+        return b',"run":"%b"' % self.run.encode() if self.run else b""
 
 
 def _arguments_member(argv: bytes) -> bytes:
@@ -116,6 +123,7 @@ class JsonEncoder:
         self._options = options
         self._user_name = user_name
         self._remembered_texts: dict[Image, _ImageTexts] = {}
+        self._run = options.run_member
         self._node = b',"node_name":%b,"time":"' % json_value(
             node_name.encode("utf-8", "replace").decode()
         )
@@ -193,9 +201,19 @@ class JsonEncoder:
         time = self._time(boottime_ns)
         return b'{"%b":%b%b%b"}\n' % (kind, json_value(body), self._node, time)
 
-    @staticmethod
-    def _origin(cpu: int, sequence: int) -> bytes:
-        return b',"cpu":%d,"sequence":"%d"' % (cpu, sequence)
+    def start_line(self, event: StartEvent) -> bytes:
+        """The first line of a file."""
+        body: dict[str, Any] = {
+            "boot_id": event.boot_id,
+            "run": event.run,
+            "version": event.version,
+        }
+        if event.file:
+            body["file"] = event.file
+        return self._own_line(b"start", body, event.boottime_ns)
+
+    def _origin(self, cpu: int, sequence: int) -> bytes:
+        return b',"cpu":%d,"sequence":"%d"%b' % (cpu, sequence, self._run)
 
     def _texts_of(self, process: Process) -> tuple[bytes, bytes]:
         return process.fragment or self._fragment(process), self._lineage(process)

@@ -17,7 +17,24 @@ __all__ = [
     "LossSource",
     "PolicyChangeEvent",
     "PolicyProblem",
+    "StartEvent",
 ]
+
+
+@dataclass(slots=True)
+class StartEvent:
+    """The first line of a file or stream: whose it is, and which one.
+
+    `run` names the numbering of the records: with lane, CPU and sequence it is unique.
+    It stays as long as the ring buffers do. `file` counts the files of one path from 1
+    on; 0: no file.
+    """
+
+    boot_id: str
+    run: str
+    version: str
+    file: int
+    boottime_ns: int
 
 
 @dataclass(slots=True)

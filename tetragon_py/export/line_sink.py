@@ -3,7 +3,8 @@
 
 Comes in: batches of whole lines. Goes out: one write per batch. What the descriptor
 does not take now waits in a bounded backlog; when that is full the oldest batch goes,
-those that may be spared first, and is counted. A line is written whole or not at all.
+those that may be spared first, and is counted. A line is written whole or not at all;
+of one that is begun the rest is kept.
 """
 
 from __future__ import annotations
@@ -50,12 +51,13 @@ class LineSink:
         self._is_terminal = os.isatty(fd)
         self._write_fd = write
         self.written_bytes = 0
+        self.written_lines = 0
         self.error = ""  # why the last write failed, "" when all is well
         self.is_broken = False  # nobody reads any more
         self._dropped_lines = 0
         self._backlog: deque[_Batch] = deque()
         self._backlog_bytes = 0
-        self._line_is_open = False  # the last write ended within a line
+        self._line_start = b""  # the last write ended within a line: what is out of it
 
     def write(
         self, data: bytes, line_count: int, *, spare: bool = False, keep: bool = False
@@ -71,9 +73,12 @@ class LineSink:
         if not self._backlog:
             done = self._write(memoryview(data))
             if done == len(data):
+                self.written_lines += line_count
                 return
             rest = memoryview(data)[done:]
-            line_count -= data.count(b"\n", 0, done)
+            written = data.count(b"\n", 0, done)
+            self.written_lines += written
+            line_count -= written
         else:
             rest = memoryview(data)
         self._backlog.append(_Batch(rest, line_count, 2 if keep else not spare))
@@ -92,9 +97,12 @@ class LineSink:
             done = self._write(batch.data)
             self._backlog_bytes -= done
             if done < len(batch.data):
-                batch.line_count -= bytes(batch.data[:done]).count(b"\n")
+                written = bytes(batch.data[:done]).count(b"\n")
+                self.written_lines += written
+                batch.line_count -= written
                 batch.data = batch.data[done:]
                 return False
+            self.written_lines += batch.line_count
             self._backlog.popleft()
         return True
 
@@ -110,16 +118,25 @@ class LineSink:
 
     def close(self) -> None:
         """Write what can be written, drop and count the rest; twice does nothing."""
-        if self.fd < 0:
-            return
         self.flush()
         self._dropped_lines += sum(batch.line_count for batch in self._backlog)
         self._backlog.clear()
         self._backlog_bytes = 0
-        os.close(self.fd)
+        if self.fd >= 0:
+            os.close(self.fd)
         self.fd = -1
 
+    def reopen(self) -> None:
+        """Ask for the file of this name, if it is another one; safe in any thread."""
+
     def _write(self, data: memoryview) -> int:
+        """Write as much of whole and begun lines as can be written now."""
+        done = self._put(data)
+        if done:
+            self._note_end(data[:done])
+        return done
+
+    def _put(self, data: memoryview) -> int:
         """Write as much as the descriptor takes; remember why not more."""
         done = 0
         while done < len(data) and not self.is_broken:
@@ -138,14 +155,19 @@ class LineSink:
             self.error = ""
             done += written
             self.written_bytes += written
-        if done:
-            self._line_is_open = data[done - 1] != 0x0A
         return done
+
+    def _note_end(self, written: memoryview) -> None:
+        if written[-1] == 0x0A:
+            self._line_start = b""
+            return
+        _, newline, start = bytes(written).rpartition(b"\n")
+        self._line_start = start if newline else self._line_start + start
 
     def _limit(self) -> None:
         """Drop the oldest batch of the lowest rank."""
         first = 0
-        if self._line_is_open and self._backlog_bytes > BACKLOG_MAX_BYTES:
+        if self._line_start and self._backlog_bytes > BACKLOG_MAX_BYTES:
             # its start is out already, so its end has to follow
             self._split_open_line()
             first = 1

@@ -38,8 +38,8 @@ ARGUMENTS = (
 HEAD = ["process", "parent"]
 
 
-def maker(**options: bool) -> FormMaker:
-    shown = JsonOptions(**options)  # type: ignore[arg-type] # all are bool
+def maker(**options: bool | str) -> FormMaker:
+    shown = JsonOptions(**options)  # type: ignore[arg-type] # bool or text
     arguments = ArgumentJson(7, extended=shown.extended)
     return FormMaker(arguments, shown, b',"node_name":"100%","time":"')
 
@@ -130,6 +130,15 @@ def test_options(kind, before, after):
     assert keys[keys.index(before) + 1 :] == after
     assert list(line)[1:] == ["node_name", "time", "cpu", "sequence", "lane"]
     assert (line["cpu"], line["sequence"], line["lane"]) == (3, "11", "policy")
+
+
+def test_run():
+    """Whose numbering it is stands behind the number."""
+    line = told("kprobe", options={"run": "cafe", "extended": True})
+
+    assert list(line)[3:] == ["cpu", "sequence", "run", "lane"]
+    assert line["run"] == "cafe"
+    assert "run" not in told("kprobe", options={"run": "cafe"})
 
 
 def test_hit():
