@@ -100,7 +100,13 @@ size_t tpy_log_take(char *out, size_t size)
 
 struct bpf_object *tpy_object_open(const void *image, size_t size, const char *name)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
+	/*
+	 * Left to itself, libbpf looks for types that vmlinux lacks in all modules, for which it
+	 * needs CAP_SYS_ADMIN (and fails without it up to its version 1.2). Nothing of ours is
+	 * in a module.
+	 */
+	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name,
+		    .btf_custom_path = "/sys/kernel/btf/vmlinux");
 
 	return bpf_object__open_mem(image, size, &options);
 }
