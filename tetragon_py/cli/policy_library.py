@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tetragon_py.cli.policy_file import is_changed, remove_policy, write_policy
+from tetragon_py.cli.marked_file import is_changed, remove_file, write_file
 from tetragon_py.errors import TetragonError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _enable(
     for policy in policies:
         path = _path(folder, policy.name)
         text = set_mode(policy, PolicyMode(mode))
-        write_policy(path, text)
+        write_file(path, text, "tetragon-py policy library")
         how = "detects" if policy.effect is Effect.DETECTS else f"{mode} mode"
         click.echo(f"{policy.name}: enabled ({how}) in {path}")
         if policy.kernel:
@@ -173,7 +173,7 @@ def _disable(names: Sequence[str], folder: Path | None, *, force: bool) -> None:
     if not force:
         _refuse_changed(paths.values())
     for name, path in paths.items():
-        remove_policy(path)
+        remove_file(path)
         click.echo(f"{name}: disabled, {path} is removed")
 
 

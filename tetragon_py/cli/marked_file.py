@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A policy's file in the agent's directory: written whole, or not at all.
+"""A file that a command puts in place: written whole, or not at all.
 
-It begins with a line that has the digest of the rest, by which it is seen later whether
-somebody has changed it.
+It begins with a comment that has the digest of the rest, by which it is seen later
+whether somebody has changed it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from tetragon_py.errors import TetragonError
 
-__all__ = ["is_changed", "remove_policy", "write_policy"]
+__all__ = ["is_changed", "remove_file", "write_file"]
 
-_FIRST_LINE = "# From `tetragon-py policy library`. sha256 of what follows: "
+_MARK = re.compile(r"# From `.*`\. sha256 of what follows: ([0-9a-f]{64})")
 _MODE = 0o644
 
 
 def is_changed(path: Path) -> bool:
-    """Whether a file is not what write_policy wrote, of whatever release.
+    """Whether a file is not what write_file wrote, of whatever release.
 
     Raises:
         TetragonError: It cannot be read.
@@ -30,24 +31,32 @@ def is_changed(path: Path) -> bool:
         first, _, rest = path.read_bytes().partition(b"\n")
     except OSError as error:
         raise TetragonError(f"{path} cannot be read: {error.strerror}") from error
-    return first.decode(errors="replace") != _first_line(rest)
+    found = _MARK.fullmatch(first.decode(errors="replace"))
+    return found is None or found[1] != hashlib.sha256(rest).hexdigest()
 
 
-def write_policy(path: Path, text: str) -> None:
-    """Put the whole file in place at once: the agent never reads a part of it.
+def write_file(path: Path, text: str, command: str) -> None:
+    """Put the whole file in place at once: nobody ever reads a part of it.
+
+    Args:
+        path: Its folder is made if there is none.
+        text: What follows the first line.
+        command: Whose file it is, for that line.
 
     Raises:
         TetragonError: It cannot be written; the one that was there stays.
     """
     data = text.encode()
+    digest = hashlib.sha256(data).hexdigest()
+    mark = f"# From `{command}`. sha256 of what follows: {digest}\n"
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        _replace(path, f"{_first_line(data)}\n".encode() + data)
+        _replace(path, mark.encode() + data)
     except OSError as error:
         raise TetragonError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def remove_policy(path: Path) -> None:
+def remove_file(path: Path) -> None:
     """Remove the file.
 
     Raises:
@@ -59,12 +68,8 @@ def remove_policy(path: Path) -> None:
         raise TetragonError(f"{path} cannot be removed: {error.strerror}") from error
 
 
-def _first_line(rest: bytes) -> str:
-    return f"{_FIRST_LINE}{hashlib.sha256(rest).hexdigest()}"
-
-
 def _replace(path: Path, data: bytes) -> None:
-    # Hidden files are no policies.
+    # Hidden files are neither policies nor units.
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(number, "wb") as file:
