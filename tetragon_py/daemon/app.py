@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import gc
 import os
 import signal
@@ -21,6 +22,12 @@ from tetragon_py.daemon.drain import Drain, DrainThread
 from tetragon_py.daemon.health import Health, Parts
 from tetragon_py.daemon.logs import configure_logging, set_log_level
 from tetragon_py.daemon.loss_watch import LossWatch
+from tetragon_py.daemon.notify import (
+    Notifier,
+    Watchdog,
+    status_text,
+    watchdog_seconds,
+)
 from tetragon_py.daemon.outputs import open_outputs
 from tetragon_py.daemon.policies import PolicySet
 from tetragon_py.daemon.policy_watch import PolicyWatch
@@ -54,6 +61,8 @@ _STOP_SECONDS = 10.0
 #: How long a thread may keep the interpreter while another one waits for it. A turn of
 #: reading events gives it up some ten times: a reload must not make each a wait.
 _SWITCH_SECONDS = 0.0005
+#: Between two looks at what the service manager shows.
+_STATUS_SECONDS = 5.0
 #: Events are freed by their reference counts; the cycle collector has little to do.
 _GC_THRESHOLDS = (100_000, 50, 100)
 
@@ -103,6 +112,7 @@ class _Agent:
     ) -> None:
         self._settings = settings
         self._started = time.monotonic()
+        self._manager = Notifier.from_environment()
         self._clock = WallClock()
         self._timestamps = Timestamps(self._clock.offset_ns)
         self.control = stack.enter_context(Control())
@@ -124,8 +134,12 @@ class _Agent:
         self._reader = DrainThread(
             self._drain, lambda: self.control.post(self.control.stop)
         )
+        self._watchdog = Watchdog(
+            self._manager, lambda: self._drain.last_turn, watchdog_seconds()
+        )
         self._reloads = Reloads(
-            self._policies, self.control, self._tell, lambda: _reread_level(reread)
+            *(self._policies, self.control, self._tell),
+            lambda: self._begin_reload(reread),
         )
         parts = Parts(
             *(self._drain, rings, self.pipeline, self.losses),
@@ -136,6 +150,9 @@ class _Agent:
 
     def start(self, stack: contextlib.ExitStack) -> None:
         """Observe from here on."""
+        # where threads stood when the watchdog's patience, or something else, ends
+        faulthandler.enable()
+        self._manager.status("Loading")
         self._policies.read()
         stack.enter_context(
             self.control.signals(
@@ -164,6 +181,11 @@ class _Agent:
             policies=self._policies.change.policies,
             start_seconds=round(time.monotonic() - self._started, 3),
         )
+        self._manager.ready(self._status())
+        self.control.every(
+            _STATUS_SECONDS, lambda: self._manager.status(self._status())
+        )
+        stack.enter_context(self._watchdog)
 
     def _watch(self, stack: contextlib.ExitStack) -> None:
         if self._settings.watch_policies:
@@ -174,6 +196,8 @@ class _Agent:
 
     def end(self) -> None:
         """Take all out of the kernel; tell what it has still handed over."""
+        self._manager.stopping()
+        self._watchdog.close()
         self._stop()
         self._policies.close()
         self._sensor.detach()
@@ -201,6 +225,15 @@ class _Agent:
     def _tell(self, event: PolicyChangeEvent) -> None:
         self._drain.post(lambda: self.pipeline.tell_policy_change(event))
         self._health.write()
+        if event.trigger != "start":
+            self._manager.ready(self._status())
+
+    def _begin_reload(self, reread: Callable[[], Settings]) -> None:
+        self._manager.reloading()
+        _reread_level(reread)
+
+    def _status(self) -> str:
+        return status_text(self._reloads.last, self.losses.total)
 
 
 def _reread_level(reread: Callable[[], Settings]) -> None:

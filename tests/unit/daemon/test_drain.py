@@ -326,6 +326,26 @@ def test_stopping_what_never_began(bench):
     assert DrainThread(bench.drain, lambda: None).stop(0)
 
 
+def test_turns_without_records(monkeypatch):
+    """A quiet drain with a long interval makes turns: who watches it sees it live."""
+    monkeypatch.setattr(drain_module, "_TURN_SECONDS", 0.001)
+    bench = Bench(interval=60)
+    turns = []
+
+    def sweep():
+        turns.append(bench.drain.last_turn)
+        if len(turns) == 4:
+            bench.drain.stop()
+
+    any_pipeline: Any = bench.pipeline
+    any_pipeline.sweep = sweep
+    bench.drain.run()
+    bench.close()
+
+    assert bench.ticks == 0
+    assert turns == sorted(set(turns))
+
+
 def test_tick_comes_at_its_interval():
     """Without any record the tick comes still."""
     bench = Bench(interval=0.001)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import structlog
@@ -85,3 +86,25 @@ def test_exceptions_are_told(capsys, log_format):
         log.exception("failed")
 
     assert "what happened" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_journal(capfd, monkeypatch, log_format):
+    """The journal gets the severity of each line, and no time: it has its own."""
+    found = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+    log = configured(log_format=log_format, log_level="debug")
+    for each in ("debug", "info", "warning", "error"):
+        getattr(log, each)("what happened")
+    lines = capfd.readouterr().err.splitlines()
+
+    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>"]
+    assert all("what happened" in line and "20" not in line for line in lines)
+
+
+def test_journal_of_another_stream(capfd, monkeypatch):
+    """Standard error that was sent elsewhere is no journal."""
+    monkeypatch.setenv("JOURNAL_STREAM", "1:2")
+    configured().warning("what happened")
+
+    assert not capfd.readouterr().err.startswith("<")
