@@ -29,7 +29,8 @@ SOURCES := $(notdir $(wildcard bpf/*.bpf.c))
 HEADERS := $(wildcard bpf/*.h bpf/*/*.h)
 BPF_CFLAGS := -g -O2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf -mcpu=v3 -I bpf
 
-.PHONY: all help run test check test-unit test-bpf test-e2e test-vm ci guests fuzz bench objects abi vmlinux wheel clean
+.PHONY: all help run test check test-unit test-bpf test-e2e test-vm ci guests fuzz bench objects abi vmlinux wheel \
+	install uninstall clean
 all: $(BIN)/tetragon-py $(OBJECTS)/sha256sums ## build; the command is .venv/bin/tetragon-py
 
 help: ## this list
@@ -108,7 +109,26 @@ abi: $(BIN)/tetragon-py ## regenerate tetragon_py/abi/_generated.py from bpf/abi
 	$(Q)mv build/_generated.py tetragon_py/abi/_generated.py
 
 wheel: all ## build/wheel/*.whl
+	$(Q)rm -rf build/wheel
 	$(Q)$(BIN)/python -m pip wheel -qq --no-deps -w build/wheel .
+
+# ---- the service of this host ----
+
+HOME_OF_SERVICE := /opt/tetragon-py
+
+install: wheel ## the package to /opt/tetragon-py, the service to systemd (as root)
+	$(call say,INSTALL,$(HOME_OF_SERVICE))
+	$(Q)[ -x $(HOME_OF_SERVICE)/bin/python ] || $(PYTHON) -m venv $(HOME_OF_SERVICE)
+	$(Q)$(HOME_OF_SERVICE)/bin/python -m pip install -qq --disable-pip-version-check build/wheel/*.whl
+	$(Q)$(HOME_OF_SERVICE)/bin/python -m pip install -qq --disable-pip-version-check \
+		--force-reinstall --no-deps build/wheel/*.whl
+	$(Q)ln -sf $(HOME_OF_SERVICE)/bin/tetragon-py /usr/local/bin/tetragon-py
+	$(Q)$(HOME_OF_SERVICE)/bin/tetragon-py install-service
+
+uninstall: ## remove both; configuration, policies and events stay
+	$(Q)$(HOME_OF_SERVICE)/bin/tetragon-py uninstall-service
+	$(Q)rm -rf $(HOME_OF_SERVICE)
+	$(Q)rm -f /usr/local/bin/tetragon-py
 
 # ---- tests ----
 

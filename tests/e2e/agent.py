@@ -2,7 +2,8 @@
 """The agent as a subprocess, and its events as parsed JSON.
 
 Everything waits with a deadline; TETRAGON_TEST_SLOWNESS multiplies all deadlines, for
-guests without hardware virtualisation.
+guests without hardware virtualisation. The agent has the capabilities that the unit of
+the service gives it, and no others.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -43,6 +45,8 @@ _PAUSE = 0.01
 _LOG_LINES = 25
 _FILE_MAX_BYTES = 4 << 30
 _PR_SET_PDEATHSIG = 1
+_PR_CAPBSET_DROP = 24
+_CAPABILITIES_MAX = 64
 _LIBC = ctypes.CDLL(None)
 
 T = TypeVar("T")
@@ -63,9 +67,26 @@ def until(condition: Callable[[], T], seconds: float, what: str) -> T:
     return found
 
 
+def _capabilities() -> frozenset[int]:
+    """The numbers of those in the unit's CapabilityBoundingSet."""
+    header = Path("/usr/include/linux/capability.h").read_text()
+    pairs = re.findall(r"^#define (CAP_\w+)\s+(\d+)$", header, re.MULTILINE)
+    numbers = {name: int(number) for name, number in pairs}
+    unit = ROOT / "tetragon_py/service/tetragon-py.service"
+    [words] = re.findall(
+        r"^CapabilityBoundingSet=(.+)$", unit.read_text(), re.MULTILINE
+    )
+    return frozenset(numbers[word] for word in words.split())
+
+
+_UNNEEDED = sorted(set(range(_CAPABILITIES_MAX)) - _capabilities())
+
+
 def _limit() -> None:
     """In the agent's process: it ends with the tests and cannot fill the disk."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    for number in _UNNEEDED:  # those that this kernel does not know fail
+        _LIBC.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_MAX_BYTES, _FILE_MAX_BYTES))
 
 

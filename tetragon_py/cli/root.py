@@ -38,6 +38,8 @@ _VERBS = {
     "status": "Show how the running agent does.",
     "policy": "Check and compile policies; a library of ready ones.",
     "probe": "Show what this kernel offers.",
+    "install-service": "Put the systemd service and its configuration in place.",
+    "uninstall-service": "Stop and remove the systemd service.",
     "version": "Show versions of the agent and what it runs on.",
     "completion": "Print the shell's completion script.",
 }
@@ -57,11 +59,12 @@ class Root(click.Group):
         return list(_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb's module; its command has the same name."""
+        """Import the verb's module; its command has the same name, but for dashes."""
         if cmd_name not in _VERBS:
             return None
-        module = importlib.import_module(f"tetragon_py.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"tetragon_py.cli.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
     def format_commands(

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 
@@ -62,12 +61,16 @@ def test_help_lists_verbs(invoke):
         assert text in result.stdout
 
 
-@pytest.mark.parametrize("verb", ["run", "version", "completion"])
+@pytest.mark.parametrize(
+    "verb", ["run", "install-service", "uninstall-service", "version", "completion"]
+)
 def test_short_help_is_the_verbs_own(verb):
     """The text in the list is the first sentence of the verb's own help."""
-    command = getattr(importlib.import_module(f"tetragon_py.cli.{verb}"), verb)
+    command = main.get_command(click.Context(main), verb)
 
-    assert command.help.split("\n")[0] == _VERBS[verb]
+    assert command is not None
+    assert (command.name, bool(command.help)) == (verb, True)
+    assert str(command.help).split("\n")[0] == _VERBS[verb]
 
 
 def test_no_verb(invoke):
