@@ -37,6 +37,7 @@ examples:
   make test-vm                                  all kernels, all tests
   make test-vm KERNEL=5.10                      one kernel
   .venv/bin/python -m tests.vm 6.12 -- tests/e2e/test_exec.py -x
+  .venv/bin/python -m tests.vm 5.10 --systemd
   .venv/bin/python -m tests.vm 6.12 --run sh -c 'uname -r; dmesg | tail'
   .venv/bin/python -m tests.vm --update-programs
 
@@ -91,7 +92,8 @@ def _run_kernels(
     tests = [_PROGRAMS_TEST] if options.update_programs else options.tests
     for kernel in kernels:
         is_late = time.monotonic() - _STARTED > options.smoke_after
-        for job in jobs_of(kernel, tests, smoke if options.smoke or is_late else ()):
+        few = smoke if options.smoke or is_late else ()
+        for job in jobs_of(kernel, tests, few, needs_systemd=options.systemd):
             rows.append(runner.run_tests(job))
             if not (rows[-1].is_good or options.keep_going):
                 return rows, False
@@ -125,7 +127,11 @@ def _parse(arguments: list[str], given: Kernels) -> argparse.Namespace:
     add("--update-programs", action="store_true", help="write programs.toml anew")
     add("--support-table", action="store_true", help="print the README's table")
     add("--run", nargs=argparse.REMAINDER, help="run this command instead of tests")
-    add("--systemd", action="store_true", help="with --run: systemd is PID 1")
+    add(
+        "--systemd",
+        action="store_true",
+        help="systemd is PID 1; without --run and tests: those of it",
+    )
     tests = []
     if "--" in arguments and "--run" not in arguments:
         index = arguments.index("--")

@@ -113,7 +113,10 @@ def setup_archive(command: Command, image: Image, shares: list[Share]) -> bytes:
         f"exec {shlex.join(command.arguments)}\n"
     )
     folders = {"modules": f"/lib/modules/{image.release}"}
-    settings = f"system_manager={'systemd' if command.needs_systemd else ''}\n"
+    settings = (
+        f"system_manager={'systemd' if command.needs_systemd else ''}\n"
+        f"checkout={shlex.quote(str(command.folder))}\n"
+    )
     mounts = [
         f"{share.tag}\t{folders.get(share.tag, share.folder)}\n"
         for share in shares

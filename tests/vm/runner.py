@@ -152,12 +152,24 @@ class Runner:
 
 
 def jobs_of(
-    kernel: Kernel, chosen: Sequence[str], smoke: Sequence[str] = ()
+    kernel: Kernel,
+    chosen: Sequence[str],
+    smoke: Sequence[str] = (),
+    *,
+    needs_systemd: bool = False,
 ) -> list[Job]:
     """The boots of a kernel: chosen tests, or smoke tests, or all of them.
 
     All are two boots where the kernel boots systemd too.
+
+    Args:
+        kernel: That is booted.
+        chosen: Tests; none: all.
+        smoke: Tests instead of all.
+        needs_systemd: One boot, with systemd, whatever the kernel.
     """
+    if needs_systemd:
+        return [Job(kernel, chosen or _SYSTEMD_TESTS, SYSTEMD)]
     if chosen:
         return [Job(kernel, chosen)]
     if smoke:

@@ -31,6 +31,16 @@ def test_chosen_tests_are_one_boot():
     assert [job.tests for job in jobs] == [["tests/bpf"]]
 
 
+def test_systemd_on_any_kernel():
+    """On request every kernel boots systemd, for all such tests or for chosen ones."""
+    [every] = jobs_of(KERNELS["5.10"], [], needs_systemd=True)
+    [chosen] = jobs_of(KERNELS["5.10"], ["tests/x.py"], needs_systemd=True)
+
+    assert every.has_systemd
+    assert chosen.has_systemd
+    assert (every.tests, chosen.tests) == (("tests/vm/in_systemd",), ["tests/x.py"])
+
+
 def test_smoke():
     """The smoke set is one boot, and the table tells it from a full one."""
     jobs = jobs_of(KERNELS["6.12"], [], ["tests/bpf"])

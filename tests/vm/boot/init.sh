@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The initramfs' /init: the host's root file system below an overlay, then switch to it.
-# /guest/settings has: modules_folder, shares, system_manager.
+# /guest/settings has: system_manager, checkout.
 export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

@@ -42,3 +42,14 @@ for unit in \
 	systemd-update-utmp.service tmp.mount veritysetup.target; do
 	ln -s /dev/null $units/$unit
 done
+
+chroot /new /bin/sh -euc '
+	export PATH=/usr/sbin:/usr/bin:/sbin:/bin PYTHONDONTWRITEBYTECODE=1
+	cd "$1"
+	.venv/bin/tetragon-py install-service
+	systemctl enable tetragon-py
+' sh "$checkout" >/new/run/guest/install.txt 2>&1 || cat /new/run/guest/install.txt >/dev/kmsg
+mkdir -p $units/guest.target.wants
+for unit in /new/etc/systemd/system/multi-user.target.wants/tetragon-py.service; do
+	ln -s "$(readlink "$unit")" $units/guest.target.wants/
+done

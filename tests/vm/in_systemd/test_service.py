@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.agent import ROOT, SLOWNESS
+from tests.e2e.agent import ROOT
+from tests.vm.in_systemd.units import journal, state, systemctl, wait_for
 
 UNITS = Path("/run/systemd/system")
 #: A service as systemd wants it: tells when it is ready and while it reloads.
@@ -33,31 +33,6 @@ tell("READY=1")
 while True:
     signal.pause()
 """
-
-
-def systemctl(*words):
-    return subprocess.run(
-        ["systemctl", *words], check=True, capture_output=True, text=True
-    ).stdout
-
-
-def journal(unit):
-    command = ["journalctl", "--no-pager", "--output=cat", f"--unit={unit}"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def wait_for(text, unit):
-    deadline = time.monotonic() + 10 * SLOWNESS
-    while text not in journal(unit):
-        assert time.monotonic() < deadline, f"no {text!r} in: {journal(unit)}"
-        time.sleep(0.2)
-
-
-def state(unit, *names):
-    options = [f"--property={name}" for name in names]
-    shown = systemctl("show", *options, unit)
-    found = dict(line.split("=", 1) for line in shown.splitlines())
-    return [found[name] for name in names]
 
 
 @pytest.fixture
@@ -92,6 +67,7 @@ def test_agent_as_a_service(install, tmp_path):
 [Service]
 Type=exec
 WorkingDirectory={ROOT}
+Environment=TETRAGON_PY_RUNTIME_DIR={tmp_path}
 ExecStart={sys.executable} -m tetragon_py run --export-filename {export}
 ExecReload=/bin/kill -HUP $MAINPID
 """,
