@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.vm.expected import configured_without
 from tetragon_py.libbpf import features
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 _FORCED = os.environ.get("TETRAGON_TEST_FORCE") == "1"
+# How long an example takes says how busy the machine is.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 #: Folders whose tests load programs into the kernel.
 _ROOT_FOLDERS = ("bpf", "e2e")
 
