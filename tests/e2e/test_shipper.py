@@ -122,17 +122,15 @@ def test_rsyslog(tmp_path: Path, triggers: Path) -> None:
         stage.seek(part + part // 2)
         assert stage.agent.stop() == 0
         lines = stage.lines()
-        wanted = set(numbered(lines))
+        size = sum(map(len, lines))
 
         def arrived() -> bool:
-            return receiver.size() >= sum(map(len, lines)) and not wanted - set(
-                numbered(receiver.lines())
-            )
+            return receiver.size() >= size and not set(lines) - set(receiver.lines())
 
         until(arrived, 120, "all lines at the receiver")
         found = files(stage.path)
         shipped = receiver.lines()
-    doubles = Counter(numbered(shipped))
+    wanted, doubles = set(numbered(lines)), Counter(numbered(shipped))
     hits = {each for each in wanted if each[4] == "seeks"}
     print(
         f"\n{len(wanted):,} records in {len(found)} files, {len(shipped):,} lines "
@@ -140,9 +138,11 @@ def test_rsyslog(tmp_path: Path, triggers: Path) -> None:
     )
 
     assert losses(parsed_whole(lines)) == []
+    assert len(wanted - set(doubles)) == 0
     assert len(found) > ROTATIONS
     assert len(hits) >= stage.sent == EVENTS
     assert max(Counter(numbered(lines)).values()) == 1
-    assert set(doubles) == wanted
-    # who removes what is double by the key has each line as it is in the file
-    assert set(shipped) == set(lines)
+    # who removes what is double by the key has each line as it is in the file; counts
+    # and a few examples, as a difference of that size takes hours to show
+    assert list(set(lines) - set(shipped))[:3] == []
+    assert list(set(shipped) - set(lines))[:3] == []
