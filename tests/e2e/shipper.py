@@ -66,9 +66,10 @@ class Receiver:
             thread.join(20)
 
     def lines(self) -> list[bytes]:
-        """All so far that have their end; those of a connection in their order."""
+        """All so far that have their end; a killed shipper can leave half a line."""
         data = [b"".join(chunks) for chunks in self._chunks]
-        return [line for part in data for line in part.splitlines(keepends=True)]
+        lines = [line for part in data for line in part.splitlines(keepends=True)]
+        return [line for line in lines if line.endswith(b"\n")]
 
     def size(self) -> int:
         """Bytes so far."""

@@ -204,12 +204,18 @@ def test_hostile_names_on_a_terminal(
         assert b"\\x1b[31m" in shown
 
 
-def test_json_on_standard_output(tmp_path: Path, pipe: Pipe, triggers: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--export-filename=-",)])
+def test_json_on_standard_output(
+    tmp_path: Path, pipe: Pipe, triggers: Path, options: tuple[str, ...]
+) -> None:
     """Without options standard output gets JSON lines, and the log stays off it."""
-    with Agent(tmp_path, stdout=pipe.writer, export=None) as agent:
+    with Agent(tmp_path, *options, stdout=pipe.writer, export=None) as agent:
         pid = subprocess.Popen([triggers / "leave", "23"]).wait()
         assert pid == 23
         until(lambda: b'"status":23' in pipe.read(), 20, "exit event")
         agent.stop(meanwhile=pipe.read)
-    for line in pipe.read().splitlines():
-        assert set(json.loads(line)) >= {"node_name", "time"}
+    events = [json.loads(line) for line in pipe.read().splitlines()]
+
+    assert list(events[0]["start"]) == ["boot_id", "run", "version"]
+    for event in events:
+        assert set(event) >= {"node_name", "time"}

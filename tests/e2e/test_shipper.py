@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from tests.e2e.agent import Agent, scaled, until
+from tests.e2e.agent import SLOWNESS, Agent, until
 from tests.e2e.events import losses
 from tests.e2e.export_files import files, read
 from tests.e2e.shipper import Receiver, Rsyslog
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.events import Event
 
-EVENTS = scaled(200_000, 10_000)
+EVENTS = 200_000
 ROTATIONS = 5
 SEEKS = """
 kprobes:
@@ -49,7 +49,7 @@ class Stage:
     def start(self) -> Agent:
         """One more agent on the same file."""
         options = ["--fields=extended", "--export-file-max-backups=0"]
-        options += [f"--export-file-max-size-mb={max(1, EVENTS // 6_000)}"]
+        options += ["--export-file-max-size-mb=25"]
         self.agent = Agent(self._folder, *options, f"--tracing-policy={self._policy}")
         self.agent.start()
         self.agent.wait_until_runs()
@@ -95,6 +95,7 @@ def numbered(lines: list[bytes]) -> list[tuple[str, ...]]:
     return [key(event) for event in events if event.get("sequence", "0") != "0"]
 
 
+@pytest.mark.skipif(SLOWNESS >= 4, reason="no matter of the kernel, and long")
 @pytest.mark.timeout(600)
 def test_rsyslog(tmp_path: Path, triggers: Path) -> None:
     """200,000 events over rotations, SIGHUP, mv, kill -9 of agent and of shipper."""
@@ -121,17 +122,15 @@ def test_rsyslog(tmp_path: Path, triggers: Path) -> None:
         stage.seek(part + part // 2)
         assert stage.agent.stop() == 0
         lines = stage.lines()
-        wanted = set(numbered(lines))
+        size = sum(map(len, lines))
 
         def arrived() -> bool:
-            return receiver.size() >= sum(map(len, lines)) and not wanted - set(
-                numbered(receiver.lines())
-            )
+            return receiver.size() >= size and not set(lines) - set(receiver.lines())
 
         until(arrived, 120, "all lines at the receiver")
         found = files(stage.path)
         shipped = receiver.lines()
-    doubles = Counter(numbered(shipped))
+    wanted, doubles = set(numbered(lines)), Counter(numbered(shipped))
     hits = {each for each in wanted if each[4] == "seeks"}
     print(
         f"\n{len(wanted):,} records in {len(found)} files, {len(shipped):,} lines "
@@ -139,9 +138,11 @@ def test_rsyslog(tmp_path: Path, triggers: Path) -> None:
     )
 
     assert losses(parsed_whole(lines)) == []
+    assert len(wanted - set(doubles)) == 0
     assert len(found) > ROTATIONS
     assert len(hits) >= stage.sent == EVENTS
     assert max(Counter(numbered(lines)).values()) == 1
-    assert set(doubles) == wanted
-    # who removes what is double by the key has each line as it is in the file
-    assert set(shipped) == set(lines)
+    # who removes what is double by the key has each line as it is in the file; counts
+    # and a few examples, as a difference of that size takes hours to show
+    assert list(set(lines) - set(shipped))[:3] == []
+    assert list(set(shipped) - set(lines))[:3] == []

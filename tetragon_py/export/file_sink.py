@@ -90,7 +90,8 @@ class FileSink(LineSink):
         self._head = head
         self._around = around
         self._backups = Backups(path)
-        self._troubles: dict[str, str] = {}
+        # all keys from the start: another thread may look
+        self._troubles = {"path": "", "rotation": "", "writing": ""}
         self._is_asked = False
         self._next_rotation = 0.0
         self._place: tuple[int, int] | None = None  # device and inode of a regular file
@@ -100,6 +101,11 @@ class FileSink(LineSink):
         if start and rotation.interval_seconds:
             age = around.wall() - start.wall_seconds
             self._full_at -= min(max(age, 0), rotation.interval_seconds)
+
+    @property
+    def error(self) -> str:
+        """As of every sink."""
+        return next(filter(None, self._troubles.values()), "")
 
     def flush(self) -> bool:
         """As of every sink; an idle file is looked after too."""
@@ -147,7 +153,7 @@ class FileSink(LineSink):
             self._has_lines |= count > 0
             if count < len(part):
                 break
-        self._judge("writing", self.error)
+        self._judge("writing", self._write_error)
         return done
 
     def _fitting(self, data: memoryview) -> memoryview:
@@ -268,7 +274,7 @@ class FileSink(LineSink):
 
     def _judge(self, what: str, trouble: str) -> None:
         """Tell what is wrong when it begins, and when all of it is over."""
-        if trouble == self._troubles.get(what, ""):
+        if trouble == self._troubles[what]:
             return
         self._troubles[what] = trouble
         name = f"export file {self._path}: "

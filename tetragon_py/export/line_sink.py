@@ -52,7 +52,7 @@ class LineSink:
         self._write_fd = write
         self.written_bytes = 0
         self.written_lines = 0
-        self.error = ""  # why the last write failed, "" when all is well
+        self._write_error = ""
         self.is_broken = False  # nobody reads any more
         self._dropped_lines = 0
         self._backlog: deque[_Batch] = deque()
@@ -107,6 +107,11 @@ class LineSink:
         return True
 
     @property
+    def error(self) -> str:
+        """Why lines cannot be written as they should; "": all is well."""
+        return self._write_error
+
+    @property
     def backlog_bytes(self) -> int:
         """What waits."""
         return self._backlog_bytes
@@ -145,14 +150,14 @@ class LineSink:
             except BlockingIOError:
                 break
             except (BrokenPipeError, ConnectionResetError):
-                self.is_broken, self.error = True, "nobody reads it any more"
+                self.is_broken, self._write_error = True, "nobody reads it any more"
                 break
             except OSError as error:  # full disk, failed disk, quota
-                self.error = error.strerror or str(error)
+                self._write_error = error.strerror or str(error)
                 # a terminal that was hung up; on a disk EIO may pass
                 self.is_broken = error.errno == errno.EIO and self._is_terminal
                 break
-            self.error = ""
+            self._write_error = ""
             done += written
             self.written_bytes += written
         return done

@@ -178,6 +178,7 @@ def test_replaced_by_something_else(world, other, moved):
         put(sink, number)
     assert len(world.told) == 1
     assert "cannot be written: it is" in world.told[0]
+    assert "cannot be written: it is" in sink.error
     if other == "directory":
         world.path.rmdir()
     else:
@@ -186,6 +187,7 @@ def test_replaced_by_something_else(world, other, moved):
     put(sink, 4)
 
     assert target.read_bytes() == b""
+    assert sink.error == ""
     assert world.told[1:] == [f"export file {world.path}: is written again"]
     if moved:
         assert old.read_bytes() == start_line(1) + lines(1, 2, 3)
