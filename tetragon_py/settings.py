@@ -214,6 +214,18 @@ class Settings(BaseSettings):
     environment_max_size: Annotated[
         int, BeforeValidator(ByteSize(4 * _KIB, 128 * _KIB, step=8))
     ] = Field(128 * _KIB, description="Environment of one exec is cut at this size.")
+    keep_sensors_on_exit: bool = Field(
+        default=False,
+        description="Leave hooks and policies in force when the agent ends or dies; "
+        "events wait for the next start.",
+    )
+    bpf_dir: str = Field(
+        "tetragon-py",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        max_length=64,
+        description="Where these are pinned, below /sys/fs/bpf; their state is in the "
+        "runtime directory.",
+    )
     loss_interval: float = Field(
         1.0,
         ge=0.05,
@@ -230,7 +242,8 @@ class Settings(BaseSettings):
     )
     runtime_dir: _FilePath = Field(
         Path("/run/tetragon-py"),
-        description="Directory for the state that `tetragon-py status` reads.",
+        description="Directory for the state that `tetragon-py status` and the next "
+        "start read.",
     )
     procfs: _FilePath = Field(
         Path("/proc"), description="Where the host's procfs is mounted."

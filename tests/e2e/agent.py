@@ -203,8 +203,14 @@ class Agent:
             data = file.read()
         end = data.rfind(b"\n") + 1
         self._read_bytes += end
-        self._events += [orjson.loads(line) for line in data[:end].splitlines()]
+        parsed = map(self.parse, data[:end].splitlines())
+        self._events += [event for event in parsed if event is not None]
         return self._events
+
+    def parse(self, line: bytes) -> Event | None:
+        """The event of a line; None for what is none."""
+        event: Event = orjson.loads(line)
+        return event
 
     def forget(self) -> None:
         """Let go of all events so far, in memory and on the disk."""

@@ -20,6 +20,7 @@ from tetragon_py.daemon.clock import WallClock
 from tetragon_py.daemon.control import Control
 from tetragon_py.daemon.drain import Drain, DrainThread
 from tetragon_py.daemon.health import Health, Parts
+from tetragon_py.daemon.keeper import Keeper
 from tetragon_py.daemon.logs import configure_logging, set_log_level
 from tetragon_py.daemon.loss_watch import LossWatch
 from tetragon_py.daemon.notify import (
@@ -116,20 +117,31 @@ class _Agent:
         self._clock = WallClock()
         self._timestamps = Timestamps(self._clock.offset_ns)
         self.control = stack.enter_context(Control())
-        outputs = open_outputs(
-            settings, self._timestamps, stack, stdout_events=stdout_events
-        )
         names = HookNames()
         cache = ProcessCache(settings.effective_node_name)
+        limits = _limits(settings)
+        self._keeper = stack.enter_context(Keeper(settings, limits, names, cache))
+        outputs = open_outputs(
+            settings,
+            self._timestamps,
+            stack,
+            stdout_events=stdout_events,
+            run=self._keeper.run,
+        )
         self.pipeline = Pipeline(cache, outputs, _FailureLog(), names)
-        self._sensor = stack.enter_context(LifecycleSensor(_limits(settings)))
-        self._policies = PolicySet(settings, self._sensor, names)
+        self._sensor = stack.enter_context(
+            LifecycleSensor(limits, self._keeper.pins, adopts=self._keeper.adopts)
+        )
+        self._policies = PolicySet(
+            settings, self._sensor, names, save=self._keeper.save
+        )
         stack.callback(self._policies.close)
         self.losses = LossWatch(self._sensor, self.pipeline)
         repeats = RepeatTable(self._sensor.shared.maps["repeats"])
         self._repeats = RepeatWatch(repeats, self.pipeline)
         rings, interval = self._sensor.rings, settings.loss_interval
-        self._drain = Drain(rings, self.pipeline, self._tick, interval)
+        journal = self._keeper.journal
+        self._drain = Drain(rings, self.pipeline, self._tick, interval, journal)
         stack.callback(self._drain.close)
         self._reader = DrainThread(
             self._drain, lambda: self.control.post(self.control.stop)
@@ -163,9 +175,15 @@ class _Agent:
                 }
             )
         )
-        self._sensor.attach()
+        keeper = self._keeper
+        keeper.restore(self._policies, self.losses, self._repeats)
+        with keeper.around_attach(self._sensor):
+            self._sensor.attach()
+        keeper.catch_up(self._sensor, self.pipeline)
         count = self.pipeline.seed(_scan(self._settings, self._sensor))
+        keeper.begin(self._sensor)
         self._reloads.first()
+        keeper.take_over(self._sensor, self.pipeline)
         _share_processor()
         stack.push(lambda kind, *_: self._health.write("failed" if kind else "ended"))
         stack.callback(self._stop)
@@ -205,6 +223,7 @@ class _Agent:
         self._drain.run_posted()
         self._repeats.check(is_last=True)
         self.losses.check()
+        self._keeper.save_told(self.losses, self._repeats)
         _flush(self.pipeline.outputs)
 
     def _stop(self) -> None:
@@ -221,6 +240,7 @@ class _Agent:
         self._timestamps.wall_offset_ns = self._clock.refresh()
         self._repeats.check()
         self.losses.check()
+        self._keeper.save_told(self.losses, self._repeats)
 
     def _tell(self, event: PolicyChangeEvent) -> None:
         self._drain.post(lambda: self.pipeline.tell_policy_change(event))

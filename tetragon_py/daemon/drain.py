@@ -21,7 +21,8 @@ from tetragon_py.errors import DrainError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tetragon_py.libbpf import RingBuffer
+    from tetragon_py.daemon.journal import Journal
+    from tetragon_py.libbpf import Batch, RingBuffer
     from tetragon_py.pipeline import Pipeline
 
 __all__ = ["Drain", "DrainThread"]
@@ -54,6 +55,9 @@ class Drain:
         tick: Called with the rings drained: at an interval, and at once when the
             records' numbers have a gap.
         tick_interval: Seconds.
+        journal: Gets the lifecycle lane. With it a batch is not freed before its lines
+            are written, unless its ring is half full: then a slow sink may lose lines
+            if the agent dies.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Drain:
         pipeline: Pipeline,
         tick: Callable[[], None],
         tick_interval: float,
+        journal: Journal | None = None,
     ) -> None:
         self._rings = rings
         self._pipeline = pipeline
@@ -78,6 +83,8 @@ class Drain:
         #: When the last turn was complete (time.monotonic). Without any records there
         #: is one each second; a sink that does not return from a write holds it up.
         self.last_turn = time.monotonic()
+        self._journal = journal
+        self._owed: dict[int, int] = {}  # lane -> position to commit
 
     def stop(self) -> None:
         """Make `run` return after what it is doing."""
@@ -147,11 +154,13 @@ class Drain:
         while ring.committed < mark and (batch := ring.peek(*ends)) is not None:
             self._pipeline.failed_count += batch.damaged
             self._pipeline.run(batch.data, batch.index, lane)
-            ring.commit(batch.position)
+            self._settle(lane, batch)
             self._note_latency(batch.data)
             gaps += batch.gaps
             if not any(other.used_bytes for other in self._rings[1:]):
                 self._pipeline.cache.sweep()  # a long flood must not pile up exits
+            if batch.position >= mark:  # which may be committed later
+                break
         return gaps
 
     # The first record of a batch has waited longest.
@@ -164,6 +173,21 @@ class Drain:
         with suppress(BlockingIOError):  # it is full: who waits is awake
             os.write(self._wakeup_end, b"\0")
 
+    def _settle(self, lane: int, batch: Batch) -> None:
+        """Free a batch, now or when its lines are written."""
+        ring = self._rings[lane]
+        if self._journal is not None:
+            if lane == _LIFECYCLE:
+                self._journal.append(batch.position, batch.data)
+            is_behind = any(o.sink.backlog_bytes for o in self._pipeline.outputs)
+            if is_behind and 2 * ring.used_bytes < ring.size_bytes:
+                self._owed[lane] = batch.position
+                return
+        self._owed.pop(lane, None)
+        ring.commit(batch.position)
+        if self._journal is not None and lane == _LIFECYCLE:
+            self._journal.shorten(batch.position)
+
     def _gather(self) -> None:
         rings = self._rings
         if all(ring.used_bytes * _HURRY_SHARE < ring.size_bytes for ring in rings):
@@ -171,7 +195,11 @@ class Drain:
 
     def _flush_backlogs(self) -> bool:
         outputs = self._pipeline.outputs
-        return all([output.sink.flush() for output in outputs])  # noqa: C419 - each is tried
+        is_done = all([output.sink.flush() for output in outputs])  # noqa: C419 - each is tried
+        while is_done and self._owed:
+            lane, position = self._owed.popitem()
+            self._rings[lane].commit(position)
+        return is_done
 
 
 class DrainThread:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -11,6 +11,8 @@ from tetragon_py.daemon.clock import boottime_ns
 from tetragon_py.events.agent import LossEvent, LossSource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tetragon_py.loader.lifecycle import LifecycleSensor
     from tetragon_py.pipeline import Output, Pipeline
 
@@ -36,6 +38,14 @@ class LossWatch:
         #: Any thread may copy them.
         self.totals: dict[tuple[str, str], int] = {}
         self.dropped: dict[str, int] = {}
+
+    def told(self) -> dict[str, Any]:
+        """What was told of the kernel's counts, for `go_on` of the next agent."""
+        return self._sensor.losses.told()
+
+    def go_on(self, told: Mapping[str, Any]) -> None:
+        """Go on where an earlier agent ended."""
+        self._sensor.losses.go_on(told)
 
     def check(self) -> bool:
         """Tell what was lost since the last check; whether there was anything.

@@ -180,6 +180,7 @@ def _json_encoder(settings: Settings, timestamps: Timestamps, run: str) -> JsonE
         _host_namespaces(str(settings.procfs)),
         JsonOptions(
             extended=settings.fields == "extended",
+            origin=settings.keep_sensors_on_exit,
             credentials=settings.enable_process_cred,
             namespaces=settings.enable_process_ns,
             ancestors=settings.enable_ancestors,

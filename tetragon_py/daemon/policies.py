@@ -27,7 +27,7 @@ from tetragon_py.daemon.policy_change import (
     log_errors,
 )
 from tetragon_py.daemon.policy_names import PolicyNames
-from tetragon_py.errors import LimitError, PolicyError
+from tetragon_py.errors import LimitError, PolicyError, TetragonError
 from tetragon_py.libbpf import features
 from tetragon_py.loader.generation import HookError, PolicyGenerations, Switch
 from tetragon_py.loader.kernel import KernelTarget
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tetragon_py.events.hook import HookNames
     from tetragon_py.libbpf.features import ProbeResult
     from tetragon_py.loader.lifecycle import LifecycleSensor
+    from tetragon_py.loader.saved_generation import SavedGeneration
     from tetragon_py.policy.diagnostic import Diagnostic
     from tetragon_py.policy.loaded import LoadedPolicy
     from tetragon_py.settings import Settings
@@ -84,6 +85,7 @@ class PolicySet:
         make_target: Makes the kernel as the compiler sees it.
         make_generations: Makes what puts a plan in force.
         probe: Tries a feature of the kernel.
+        save: What the next agent needs, see PolicyGenerations.
     """
 
     def __init__(
@@ -95,8 +97,10 @@ class PolicySet:
         make_target: Callable[[], KernelTarget] = KernelTarget,
         make_generations: Callable[..., PolicyGenerations] = PolicyGenerations,
         probe: Probe = features.probe,
+        save: Callable[[list[SavedGeneration]], None] = lambda _: None,
     ) -> None:
         self._settings = settings
+        self._save = save
         self._sensor = sensor
         self._names = PolicyNames(names, sensor.rings)
         self._make_target = make_target
@@ -107,6 +111,7 @@ class PolicySet:
         self._read: _Candidate | None = None
         self._remarked: Judgement | None = None
         self._in_force: Judgement | None = None
+        self._is_restored = False  # the set of an earlier agent is in force
         self.generations: PolicyGenerations | None = None
         self.change = SetChange(0, digest_policies(()), 0, 0)
         #: Hooks that were hit for a try, and whose programs did not run.
@@ -147,6 +152,22 @@ class PolicySet:
     def policies(self) -> tuple[LoadedPolicy, ...]:
         """Those in force."""
         return self._in_force.policies if self._in_force else ()
+
+    def restore(self, saved: list[SavedGeneration]) -> None:
+        """Go on with the set of an earlier agent; to be called after `read`.
+
+        Raises:
+            TetragonError: what is pinned is not what it has saved.
+        """
+        if not saved or self._read is None:
+            return
+        generations = self._make_generations(
+            self._sensor, self._read.target, self._names.name_match, self._save
+        )
+        if not generations.restore(saved):
+            raise TetragonError("the pinned policies are none that were saved")
+        self.generations = generations
+        self._is_restored = True
 
     def close(self) -> None:
         """Take them out of the kernel; twice does nothing."""
@@ -211,7 +232,8 @@ class PolicySet:
         difference = compare_policies(before.policies if before else (), found.policies)
         is_same = not difference and (before is None or before.plan == found.plan)
         switch, seconds = None, time.monotonic() - since
-        if not is_same or (self.generations is None and found.policies):
+        is_first = before is None and (self.generations or found.policies)
+        if not is_same or is_first:
             switch = self._switch(candidate, difference)
             seconds += switch.seconds
         return SetChange(
@@ -237,12 +259,17 @@ class PolicySet:
             generations = self.generations
             if generations is None:
                 generations = self._make_generations(
-                    self._sensor, target, self._names.name_match
+                    self._sensor, target, self._names.name_match, self._save
                 )
                 undo.callback(generations.close)
             generations.see(target)
             try:
-                switch = generations.apply(found.plan, frozenset(difference.changed))
+                # who was before this agent does not say which texts it had
+                renamed = difference.added if self._is_restored else ()
+                self._is_restored = False
+                switch = generations.apply(
+                    found.plan, frozenset((*difference.changed, *renamed))
+                )
             except HookError as error:
                 raise RefusedError(tuple(failed_hook(found, error))) from error
             except LimitError as error:

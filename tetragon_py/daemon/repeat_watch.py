@@ -12,6 +12,8 @@ from tetragon_py.events.process import ProcessKey
 from tetragon_py.events.repeat import RepeatEvent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tetragon_py.events.process import Process
     from tetragon_py.loader.repeats import Repeat, RepeatTable
     from tetragon_py.pipeline import Pipeline
@@ -41,6 +43,16 @@ class RepeatWatch:
         #: By process and policy.
         self._told: dict[tuple[int, int], _Told] = {}
         self.total = 0
+
+    def told(self) -> dict[tuple[int, int], int]:
+        """How many hits were told, by process and policy, for `go_on`."""
+        return {key: told.count for key, told in self._told.items()}
+
+    def go_on(self, told: Mapping[tuple[int, int], int]) -> None:
+        """Go on where an earlier agent ended that read the same table."""
+        self._told = {
+            key: _Told(None, count, self._looked_ns) for key, count in told.items()
+        }
 
     def check(self, *, is_last: bool = False) -> None:
         """Tell what was counted since the last look, unless that was just now.

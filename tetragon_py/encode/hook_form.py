@@ -99,7 +99,7 @@ class FormMaker:
                 line.add(b',"truncated":true')
             line.add(b"}")
         self._envelope(line)
-        if self._options.extended:
+        if self._options.extended or self._options.origin:
             line.value(b',"cpu":%d', CPU)
             line.value(b',"sequence":"%d"', SEQUENCE)
             line.add(self._options.run_member)

@@ -60,7 +60,7 @@ class HookJson:
     ) -> None:
         self._process_texts = process_texts
         self._time = time
-        self._is_plain = not (options.extended or options.ancestors)
+        self._is_plain = not (options.extended or options.ancestors or options.origin)
         arguments = ArgumentJson(host.user, extended=options.extended)
         self._maker = FormMaker(arguments, options, node)
         self._processes: dict[Process, _ProcessTexts] = {}

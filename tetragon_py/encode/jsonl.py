@@ -78,6 +78,7 @@ class JsonOptions:
     """What a line shows beyond the least."""
 
     extended: bool = False
+    origin: bool = False  # where a record comes from: lane, CPU and number
     credentials: bool = False
     namespaces: bool = False
     ancestors: bool = False
@@ -121,6 +122,7 @@ class JsonEncoder:
         self._time = timestamps.format
         self._host = host
         self._options = options
+        self._has_origin = options.extended or options.origin
         self._user_name = user_name
         self._remembered_texts: dict[Image, _ImageTexts] = {}
         self._run = options.run_member
@@ -158,7 +160,7 @@ class JsonEncoder:
             self._lineage(process),
             self._node,
             self._time(event.boottime_ns),
-            self._origin(event.cpu, event.sequence) if options.extended else b"",
+            self._origin(event.cpu, event.sequence),
         )
 
     def exit_line(self, process: Process, event: ExitEvent) -> bytes:
@@ -180,7 +182,7 @@ class JsonEncoder:
             time,
             self._node,
             time,
-            self._origin(event.cpu, event.sequence) if self._options.extended else b"",
+            self._origin(event.cpu, event.sequence),
         )
 
     def loss_line(self, event: LossEvent) -> bytes:
@@ -213,6 +215,8 @@ class JsonEncoder:
         return self._own_line(b"start", body, event.boottime_ns)
 
     def _origin(self, cpu: int, sequence: int) -> bytes:
+        if not self._has_origin:
+            return b""
         return b',"cpu":%d,"sequence":"%d"%b' % (cpu, sequence, self._run)
 
     def _texts_of(self, process: Process) -> tuple[bytes, bytes]:

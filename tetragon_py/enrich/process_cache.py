@@ -9,9 +9,10 @@ exited one stays while a living descendant or a record in another lane may refer
 from __future__ import annotations
 
 from binascii import b2a_base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tetragon_py.enrich.cgroup import CgroupCache
+from tetragon_py.enrich.saved_processes import ProcessRow, ProcessRows, SavedFork
 from tetragon_py.events.process import (
     NO_NAMESPACES,
     CgroupInfo,
@@ -26,7 +27,7 @@ from tetragon_py.events.process import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["KERNEL_KEY", "ProcessCache"]
+__all__ = ["KERNEL_KEY", "ProcessCache", "SavedCache"]
 
 #: The parent of the first processes, which no iterator lists; Tetragon's exec id for it
 #: has the start time 1.
@@ -44,6 +45,15 @@ _NOBODY = CgroupInfo("", "", "", "", "", "", "")
 _Fork = tuple[ForkEvent, Process]
 
 
+class SavedCache(NamedTuple):
+    """A cache as plain values: rows, and numbers of rows."""
+
+    rows: list[ProcessRow]
+    live: list[int]
+    forked: list[SavedFork]
+    retired: list[int | SavedFork]
+
+
 class ProcessCache:
     """Processes by their key. For one thread.
 
@@ -59,6 +69,7 @@ class ProcessCache:
         self._retired_before: dict[ProcessKey, Process | _Fork] = {}
         self._cgroups = CgroupCache()
         self.unknown_count = 0  # events about a process that the cache did not have
+        self._is_restored = False
         self._live[0] = Process(
             KERNEL_KEY,
             self.exec_id(KERNEL_KEY),
@@ -170,11 +181,13 @@ class ProcessCache:
     def seed(self, images: Iterable[ExecEvent]) -> list[Process]:
         """Enter what lived before the agent; parents come first in the result.
 
+        Process 0 is the first, unless an earlier agent has told it (`restore`).
+
         Args:
             images: One per process, in any order.
         """
         waiting = {image.process: image for image in images}
-        seeded: list[Process] = [self._live[0]]
+        seeded: list[Process] = [] if self._is_restored else [self._live[0]]
         for key in sorted(waiting):
             chain = []
             image = waiting.pop(key, None)
@@ -185,6 +198,34 @@ class ProcessCache:
                 process = self.exec(image)
                 seeded.append(process)
         return seeded
+
+    def save(self) -> SavedCache:
+        """All that is known, for `restore` of the next agent."""
+        rows = ProcessRows()
+        live = [rows.number(process) for process in self._live.values()]
+        forked = [SavedFork(e, rows.number(p)) for e, p in self._forked.values()]
+        retired = [
+            SavedFork(one[0], rows.number(one[1]))
+            if isinstance(one, tuple)
+            else rows.number(one)
+            for one in (*self._retired_before.values(), *self._retired.values())
+        ]
+        return SavedCache(rows.rows, live, forked, retired)
+
+    def restore(self, saved: SavedCache) -> None:
+        """Know what an earlier agent knew, and nothing else."""
+        self._is_restored = True
+        made = ProcessRows.processes(saved.rows)
+        self._live = {made[row].key.tgid: made[row] for row in saved.live}
+        self._forked = {
+            event.process.tgid: (event, made[parent]) for event, parent in saved.forked
+        }
+        self._retired, self._retired_before = {}, {}
+        for one in saved.retired:
+            if isinstance(one, SavedFork):
+                self._retired[one.event.process] = (one.event, made[one.parent])
+            else:
+                self._retired[made[one].key] = made[one]
 
     def sweep(self) -> None:
         """Let exited processes go that no record can refer to any more.

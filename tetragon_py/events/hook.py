@@ -33,6 +33,7 @@ __all__ = [
     "PerfEventValue",
     "PolicyTexts",
     "ReadError",
+    "SavedNames",
     "SockValue",
     "UserNamespaceValue",
     "Value",
@@ -266,6 +267,13 @@ class PolicyTexts:
     enforcement: Mapping[int, Enforcement] = field(default_factory=dict)
 
 
+class SavedNames(NamedTuple):
+    """HookNames as plain values."""
+
+    hooks: dict[int, HookTexts]
+    matches: dict[tuple[int, int], PolicyTexts]
+
+
 class HookNames:
     """Texts by the numbers of hooks and policies.
 
@@ -299,6 +307,16 @@ class HookNames:
                 del self._matches[key]
         else:
             self._matches.pop((hook, policy), None)
+        self.version += 1
+
+    def save(self) -> SavedNames:
+        """All texts, for `restore` of the next agent."""
+        return SavedNames(dict(self._hooks), dict(self._matches))
+
+    def restore(self, saved: SavedNames) -> None:
+        """Know what an earlier agent knew."""
+        self._hooks.update(saved.hooks)
+        self._matches.update(saved.matches)
         self.version += 1
 
     def hook(self, hook: int) -> HookTexts:

@@ -6,9 +6,9 @@ line; errors leave as `KernelError` with the function's name.
 """
 
 from tetragon_py.libbpf._libbpf import lib as _lib
-from tetragon_py.libbpf.maps import Map
+from tetragon_py.libbpf.maps import Map, PinnedMap
 from tetragon_py.libbpf.objects import BpfObject
-from tetragon_py.libbpf.programs import Link, Program
+from tetragon_py.libbpf.programs import Link, PinnedProgram, Program
 from tetragon_py.libbpf.ringbuf import Batch, RingBuffer
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "BpfObject",
     "Link",
     "Map",
+    "PinnedMap",
+    "PinnedProgram",
     "Program",
     "RingBuffer",
     "libbpf_version",

@@ -40,6 +40,7 @@ struct bpf_link *bpf_program__attach_raw_tracepoint(const struct bpf_program *pr
 int bpf_program__set_attach_target(struct bpf_program *program, int attach_program_fd,
 				   const char *function);
 
+struct bpf_link *bpf_link__open(const char *path);
 int bpf_link__fd(const struct bpf_link *link);
 int bpf_link__destroy(struct bpf_link *link);
 
@@ -52,6 +53,7 @@ int bpf_map__set_max_entries(struct bpf_map *map, __u32 max_entries);
 int bpf_map__set_value_size(struct bpf_map *map, __u32 size);
 int bpf_map__set_autocreate(struct bpf_map *map, bool autocreate);
 int bpf_map__reuse_fd(struct bpf_map *map, int fd);
+int bpf_map__set_pin_path(struct bpf_map *map, const char *path);
 void *bpf_map__initial_value(struct bpf_map *map, size_t *size);
 
 /* bpf/bpf.h */
@@ -60,6 +62,8 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value);
 int bpf_map_delete_elem(int fd, const void *key);
 int bpf_map_get_next_key(int fd, const void *key, void *next_key);
+int bpf_obj_pin(int fd, const char *path);
+int bpf_obj_get(const char *path);
 int bpf_iter_create(int link_fd);
 int bpf_raw_tracepoint_open(const char *name, int program_fd);
 int bpf_enable_stats(int type);

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from struct import Struct
+from typing import TYPE_CHECKING, Self
 
 from tetragon_py.errors import KernelError
 from tetragon_py.libbpf._libbpf import ffi, lib
@@ -17,7 +18,7 @@ from tetragon_py.libbpf._libbpf import ffi, lib
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ANY", "NOEXIST", "Map", "can_create", "possible_cpus"]
+__all__ = ["ANY", "NOEXIST", "Map", "PinnedMap", "can_create", "possible_cpus"]
 
 ANY = 0  # BPF_ANY
 NOEXIST = 1  # BPF_NOEXIST
@@ -46,6 +47,12 @@ def can_create(kind: int, key_size: int, value_size: int) -> bool:
     return True
 
 
+#: struct bpf_map_info: type, id, sizes of key and value, entries, flags, name.
+_MAP_INFO = Struct("=IIIIII16s")
+_OBJ_GET_INFO_BY_FD = 15
+_GET_INFO = Struct("=IIQ")  # descriptor, bytes, address
+
+
 class Map:
     """A map of a loaded `BpfObject`, which owns its descriptor."""
 
@@ -68,10 +75,7 @@ class Map:
     @property
     def value_size(self) -> int:
         """Bytes of one value as user space sees it."""
-        size = lib.bpf_map__value_size(self._pointer)
-        if self.type in _PERCPU_TYPES:
-            return (size + 7) // 8 * 8 * possible_cpus()
-        return size
+        return self._whole(lib.bpf_map__value_size(self._pointer))
 
     def set_max_entries(self, count: int) -> None:
         """Change the capacity before the object is loaded."""
@@ -86,6 +90,14 @@ class Map:
     def reuse(self, other: Map) -> None:
         """Be the same map as `other`, of another object that is loaded."""
         self._check(lib.bpf_map__reuse_fd(self._pointer, other.fd), "reuse_fd")
+
+    def set_pin(self, path: str) -> None:
+        """Be the map that is pinned at `path`, or be pinned there, at load.
+
+        A map that is there and differs in type or sizes makes the load fail (EINVAL).
+        """
+        result = lib.bpf_map__set_pin_path(self._pointer, path.encode())
+        self._check(result, "set_pin_path")
 
     def lookup(self, key: bytes) -> bytes | None:
         """The value of `key`, or None if there is none."""
@@ -216,6 +228,11 @@ class Map:
         step = self.value_size // possible_cpus()
         return [value[i : i + step] for i in range(0, len(value), step)]
 
+    def _whole(self, size: int) -> int:
+        if self.type in _PERCPU_TYPES:
+            return (size + 7) // 8 * 8 * possible_cpus()
+        return size
+
     def _key(self, key: bytes) -> object:
         if len(key) != self.key_size:
             raise KernelError(f"map {self.name}", errno.EINVAL, "size of the key")
@@ -224,3 +241,53 @@ class Map:
     def _check(self, result: int, operation: str) -> None:
         if result < 0:
             raise KernelError(f"{operation} of map {self.name}", -result)
+
+
+class PinnedMap(Map):
+    """The map that is pinned at `path`. A context manager.
+
+    Raises:
+        KernelError: there is none.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._fd = lib.bpf_obj_get(path.encode())
+        if self._fd < 0:
+            raise KernelError(f"open map {path}", -self._fd)
+        info = ffi.new("char[]", _MAP_INFO.size)
+        address = int(ffi.cast("uintptr_t", info))
+        wanted = _GET_INFO.pack(self._fd, _MAP_INFO.size, address)
+        result = lib.tpy_bpf(
+            _OBJ_GET_INFO_BY_FD, ffi.from_buffer("char[]", wanted), len(wanted)
+        )
+        self.name = path.rpartition("/")[2]
+        self._check(result, "info")
+        found: list[int] = list(_MAP_INFO.unpack(ffi.buffer(info, _MAP_INFO.size))[:5])
+        self.type, self.id, self.key_size, self._value_size, self._entries = found
+
+    @property
+    def fd(self) -> int:
+        """The descriptor."""
+        return self._fd
+
+    @property
+    def max_entries(self) -> int:
+        """Capacity in entries; bytes for a ring buffer."""
+        return self._entries
+
+    @property
+    def value_size(self) -> int:
+        """Bytes of one value as user space sees it."""
+        return self._whole(self._value_size)
+
+    def close(self) -> None:
+        """Let go of it; twice does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

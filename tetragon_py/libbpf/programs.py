@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 from struct import Struct
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from tetragon_py.errors import KernelError
 from tetragon_py.libbpf._libbpf import ffi, lib
 from tetragon_py.libbpf.messages import load_error
 
-__all__ = ["Link", "Program", "ProgramInfo", "wait_for_programs"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Link", "PinnedProgram", "Program", "ProgramInfo", "wait_for_programs"]
 
 
 class ProgramInfo(NamedTuple):
@@ -50,6 +55,37 @@ class Link:
 
     def __init__(self, pointer: object) -> None:
         self._pointer: object | None = pointer
+        self._pins: list[str] = []
+        self._is_own = True
+
+    @classmethod
+    def open_pinned(cls, path: str) -> Self:
+        """The link that is pinned at `path`; `close` removes the pin too."""
+        pointer = lib.bpf_link__open(path.encode())
+        if pointer == ffi.NULL:
+            raise KernelError(f"open link {path}", ffi.errno)
+        link = cls(pointer)
+        link._pins.append(path)
+        link._is_own = False
+        return link
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor."""
+        return lib.bpf_link__fd(self._pointer)
+
+    def pin(self, path: str) -> None:
+        """Have it outlive this process; `close` removes the pin.
+
+        Kprobes and perf tracepoints are links, which can be pinned, since Linux commit
+        b89fbfbb854c ("bpf: Implement minimal BPF perf link") (v5.15): EINVAL before.
+        """
+        _pin(self.fd, path)
+        self._pins.append(path)
+
+    def add_pin(self, path: str) -> None:
+        """Remove this pin too, when it is closed."""
+        self._pins.append(path)
 
     def read_iterator(self) -> bytes:
         """Run an iterator to its end: all that it wrote."""
@@ -87,8 +123,22 @@ class Link:
     def close(self) -> None:
         """Detach; twice does nothing."""
         if self._pointer is not None:
+            while self._pins:
+                with contextlib.suppress(FileNotFoundError):  # somebody was faster
+                    Path(self._pins.pop()).unlink()
             lib.bpf_link__destroy(self._pointer)
             self._pointer = None
+
+    def leave(self) -> None:
+        """Let go of it; what is pinned stays attached.
+
+        One that this process has made keeps its descriptor: libbpf would switch off
+        the perf event under a kprobe.
+        """
+        self._pins.clear()
+        if self._pointer is not None and not self._is_own:
+            lib.bpf_link__destroy(self._pointer)
+        self._pointer = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,16 +147,81 @@ class Link:
         self.close()
 
 
-class Program:
-    """A program of a `BpfObject`."""
+class _Loaded:
+    """What a program has in common, whoever holds it."""
+
+    name: str
+    fd: int
+
+    def pin(self, path: str) -> None:
+        """Have it outlive this process."""
+        _pin(self.fd, path)
+
+    def info(self) -> ProgramInfo:
+        """What the kernel counts for it."""
+        info = ffi.new("struct tpy_program_info *")
+        result = lib.tpy_program_info(self.fd, info)
+        if result < 0:
+            raise KernelError(f"read info of program {self.name}", -result)
+        return ProgramInfo(
+            info.run_time_ns,
+            info.run_count,
+            info.recursion_misses,
+            info.verified_instructions,
+            info.id,
+            info.tag,
+        )
+
+
+class PinnedProgram(_Loaded):
+    """A program that an earlier process has loaded and pinned. A context manager."""
+
+    def __init__(self, path: str, name: str) -> None:
+        fd = lib.bpf_obj_get(path.encode())
+        if fd < 0:
+            raise KernelError(f"open program {path}", -fd)
+        self.fd = fd
+        self.name = name
+
+    def attach(self, path: str) -> Link:
+        """Attach it to its BTF tracepoint, pinned at `path`."""
+        fd = lib.bpf_raw_tracepoint_open(ffi.NULL, self.fd)
+        if fd < 0:
+            raise KernelError(f"attach {self.name}", -fd)
+        try:
+            _pin(fd, path)
+        finally:
+            os.close(fd)
+        return Link.open_pinned(path)
+
+    def close(self) -> None:
+        """Let go of it; twice does nothing."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Program(_Loaded):
+    """A program of a `BpfObject`.
+
+    Attributes:
+        on_attach: Told of each link that is made.
+    """
 
     def __init__(self, pointer: object) -> None:
         self._pointer = pointer
+        self.on_attach: Callable[[Program, Link], None] | None = None
         self.name = ffi.string(lib.bpf_program__name(pointer)).decode()
         self.section = ffi.string(lib.bpf_program__section_name(pointer)).decode()
 
     @property
-    def fd(self) -> int:
+    def fd(self) -> int:  # type: ignore[override]  # known after load
         """The descriptor; negative before the object is loaded."""
         return lib.bpf_program__fd(self._pointer)
 
@@ -153,19 +268,17 @@ class Program:
     def _link(self, pointer: object, hook: str) -> Link:
         if pointer == ffi.NULL:
             raise load_error(f"attach {self.name} to {hook}", ffi.errno)
-        return Link(pointer)
+        link = Link(pointer)
+        if self.on_attach is not None:
+            try:
+                self.on_attach(self, link)
+            except BaseException:
+                link.close()
+                raise
+        return link
 
-    def info(self) -> ProgramInfo:
-        """What the kernel counts for it."""
-        info = ffi.new("struct tpy_program_info *")
-        result = lib.tpy_program_info(self.fd, info)
-        if result < 0:
-            raise KernelError(f"read info of program {self.name}", -result)
-        return ProgramInfo(
-            info.run_time_ns,
-            info.run_count,
-            info.recursion_misses,
-            info.verified_instructions,
-            info.id,
-            info.tag,
-        )
+
+def _pin(fd: int, path: str) -> None:
+    result = lib.bpf_obj_pin(fd, path.encode())
+    if result < 0:
+        raise KernelError(f"pin {path}", -result)

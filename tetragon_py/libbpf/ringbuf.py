@@ -10,7 +10,7 @@ from tetragon_py.errors import KernelError
 from tetragon_py.libbpf._libbpf import ffi, lib
 
 if TYPE_CHECKING:
-    from tetragon_py.libbpf.maps import Map
+    from tetragon_py.libbpf.maps import Map, PinnedMap
 
 __all__ = ["Batch", "RingBuffer"]
 
@@ -46,7 +46,7 @@ class RingBuffer:
     committed is there again for the next reader of the same map.
     """
 
-    def __init__(self, ring_map: Map) -> None:
+    def __init__(self, ring_map: Map | PinnedMap) -> None:
         self.name = ring_map.name
         self.size_bytes = ring_map.max_entries
         self.fd = ring_map.fd

@@ -8,7 +8,6 @@ one. What only the old set used goes after a grace period.
 
 from __future__ import annotations
 
-import itertools
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,17 +20,28 @@ from tetragon_py.libbpf.programs import wait_for_programs
 from tetragon_py.loader.counters import SelectorKey, match_key, sum_counters
 from tetragon_py.loader.hooks import Hooks
 from tetragon_py.loader.notes import VerdictNotes, leaves_notes
-from tetragon_py.loader.tables import PolicyTables, SelectorNumbers, StoredTables
+from tetragon_py.loader.saved_generation import SavedGeneration, SavedHook
+from tetragon_py.loader.tables import (
+    KEYED_TABLES,
+    PolicyTables,
+    SelectorNumbers,
+    StoredTables,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from tetragon_py.compiler.plan import AttachPoint, HookPlan, SelectorPlan
     from tetragon_py.loader.counters import MatchKey, SelectorCounters
     from tetragon_py.loader.hooks import HookTarget
     from tetragon_py.loader.lifecycle import LifecycleSensor
 
-__all__ = ["HookError", "PolicyGenerations", "SelectorKey", "Switch"]
+__all__ = [
+    "HookError",
+    "PolicyGenerations",
+    "SelectorKey",
+    "Switch",
+]
 
 _HALF_BYTES = 4 * c.HOOKS_MAX
 
@@ -78,6 +88,8 @@ class PolicyGenerations:
         target: The kernel.
         name_match: Told the number of each new match before the kernel can send it:
             hook number, match number, plan of the hook, its first selector.
+        save: Told what the next agent needs: before a switch the generation before
+            and the new one, afterwards the new one.
     """
 
     def __init__(
@@ -85,6 +97,7 @@ class PolicyGenerations:
         sensor: LifecycleSensor,
         target: HookTarget,
         name_match: Callable[[int, int, HookPlan, SelectorPlan], None],
+        save: Callable[[list[SavedGeneration]], None] = lambda _: None,
     ) -> None:
         self._sensor = sensor
         self._maps = sensor.shared.maps
@@ -92,12 +105,13 @@ class PolicyGenerations:
         self._hooks = Hooks(sensor.shared, target)
         self._notes = VerdictNotes(sensor.shared)
         self._name_match = name_match
+        self._save = save
         sensor.losses.hook_misses = self._hooks.missed
         self._current: dict[AttachPoint, _Hook] = {}
         self._classes = StoredTables()
         self._class_plan = ClassPlan()
         self._half_configs = [b"", b""]
-        self._match_numbers = itertools.count(1)
+        self._next_match = 1
         self._counters: dict[SelectorKey, int] = {}
         self._free_counters = list(
             range(self._maps["counters"].max_entries - 1, -1, -1)
@@ -143,6 +157,12 @@ class PolicyGenerations:
             self._write_index(wanted, generation)
             if leaves_notes(plan):
                 self._notes.begin()
+            self._save(
+                [
+                    self._saved(self.generation, self._current, self._classes),
+                    self._saved(generation, wanted, classes, plan.classes),
+                ]
+            )
         except BaseException:
             for hook_state in fresh:
                 hook_state.tables.give_back()
@@ -169,6 +189,7 @@ class PolicyGenerations:
         if not leaves_notes(plan):
             self._notes.end()
         self._clean(previous, old_classes)
+        self._save([self._saved(generation, wanted, classes)])
         return switch
 
     def counters(self) -> dict[SelectorKey, SelectorCounters]:
@@ -207,8 +228,109 @@ class PolicyGenerations:
             if any(one.actions & ~one.monitored & bits for one in hook.plan.selectors)
         }
 
+    # ---- for the next agent ----
+
+    def restore(self, saved: Sequence[SavedGeneration]) -> bool:
+        """Go on with what an earlier agent has pinned; False if that cannot be.
+
+        Hooks that nobody could pin (see Link.pin) are not in force: the next `apply`
+        attaches them.
+
+        Args:
+            saved: What it has saved last.
+        """
+        [active] = (value for _, value in self._maps["active"].items())
+        generation = int.from_bytes(active, "little")
+        found = next((one for one in saved if one.generation == generation), None)
+        pins = self._sensor.shared.pins
+        if found is None or pins is None:
+            return False
+        kept = {
+            point: hook
+            for point, hook in found.hooks.items()
+            if hook.number in found.attached["dispatcher"]["hooks"]
+            or point.kind == "guard"
+            or pins.attached(f"hook-{hook.number}")
+        }
+        self._hooks.restore(
+            found.attached,
+            {hook.number: point for point, hook in kept.items()},
+            pins,
+        )
+        self._notes.restore()
+        self._current = {
+            point: _Hook(
+                hook.number,
+                hook.plan,
+                self._tables.restore(hook.tables, found.next_table),
+                dict(hook.matches),
+            )
+            for point, hook in kept.items()
+        }
+        self._classes = self._tables.restore(found.classes, found.next_table)
+        self._class_plan = found.class_plan
+        self._half_configs = list(found.half_configs)
+        self._next_match = max(one.next_match for one in saved)
+        self._counters = dict(found.counters)
+        taken = set(self._counters.values())
+        self._free_counters = [n for n in self._free_counters if n not in taken]
+        self.generation = generation
+        self._forget_others()
+        return True
+
+    def _saved(
+        self,
+        generation: int,
+        hooks: Mapping[AttachPoint, _Hook],
+        classes: StoredTables,
+        class_plan: ClassPlan | None = None,
+    ) -> SavedGeneration:
+        return SavedGeneration(
+            generation,
+            {
+                point: SavedHook(
+                    hook.number, hook.plan, self._tables.save(hook.tables), hook.matches
+                )
+                for point, hook in hooks.items()
+            },
+            self._tables.save(classes),
+            self._class_plan if class_plan is None else class_plan,
+            tuple(self._half_configs),
+            self._next_match,
+            self._tables.next_table,
+            dict(self._counters),
+            self._hooks.save(),
+        )
+
+    def _forget_others(self) -> None:
+        """Remove what an agent has left that was killed in the middle of a switch.
+
+        Numbers that were not saved are given again: nothing may have them.
+        """
+        owners = [self._classes, *(hook.tables for hook in self._current.values())]
+        ours = {(table.name, key) for stored in owners for table, key in stored.keys}
+        for name in KEYED_TABLES & self._maps.keys():
+            table = self._maps[name]
+            for key in list(table.keys()):
+                if (name, key) not in ours:
+                    table.delete(key)
+        self._hooks.forget_others()
+
+    def leave(self) -> None:
+        """Let go of all; what is pinned stays in force."""
+        self._hooks.leave()
+        self._notes.leave()
+        self._current.clear()
+
     def close(self) -> None:
-        """Take all hooks out of the kernel; twice does nothing."""
+        """Take all hooks out of the kernel, unless they are kept.
+
+        Twice does nothing.
+        """
+        pins = self._sensor.shared.pins
+        if pins is not None and pins.is_kept:
+            self.leave()
+            return
         self._hooks.close()
         self._notes.end()
         self._current.clear()
@@ -229,7 +351,7 @@ class PolicyGenerations:
                 # must not be without it before the switch.
                 number = old.number
                 if plan.wants_return:
-                    self._hooks.see_returns()
+                    self._hooks.dispatcher.see_returns()
             elif old is not None and _covers(old.plan, plan):
                 number = old.number
             else:
@@ -266,7 +388,8 @@ class PolicyGenerations:
         for selector in plan.selectors:
             key = match_key(plan.point, selector)
             if key not in matches:
-                matches[key] = next(self._match_numbers)
+                matches[key] = self._next_match
+                self._next_match += 1
                 self._name_match(number, matches[key], plan, selector)
         return matches
 

@@ -11,12 +11,12 @@ import contextlib
 import resource
 import threading
 from collections import deque
-from struct import Struct
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.errors import KernelError, UnsupportedError
 from tetragon_py.libbpf.btf import has_preemptible_tracepoints
+from tetragon_py.loader.dispatcher import Dispatcher
 from tetragon_py.loader.security import (
     COMPAT_ABIS,
     Guards,
@@ -26,22 +26,22 @@ from tetragon_py.loader.security import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TypeAlias
 
     from tetragon_py.compiler.plan import AttachPoint
     from tetragon_py.compiler.target import Signature
-    from tetragon_py.libbpf import BpfObject, Link, Program
+    from tetragon_py.libbpf import BpfObject, Link, PinnedProgram, Program
+    from tetragon_py.loader.pins import Pins
     from tetragon_py.loader.shared import SharedMaps
+
+    AnyProgram: TypeAlias = Program | PinnedProgram
 
 __all__ = ["HookTarget", "Hooks", "syscall_symbol"]
 
-_NUMBER_BYTES = 4
 #: For a function by trampoline, with arguments by number.
 _TRAMPOLINE = ("fentry", "fexit", "get_func_arg")
 _REGISTERS = 6  # raw arguments of a hit
-#: Which all system calls pass on x86, and those of 32-bit programs.
-_CALL_FUNCTIONS = ("x64_sys_call", "ia32_sys_call")
-_SYSCALL_HOOKS = Struct(c.SYSCALL_HOOKS_FORMAT)
 _SYSCALL_PREFIXES = {
     "x64": "__x64_sys_",
     "i386": "__ia32_sys_",
@@ -85,12 +85,10 @@ class Hooks:
         self._security = SecurityPrograms(shared)
         self._guards = Guards(shared, self._security)
         self._undo: dict[int, contextlib.ExitStack] = {}
-        self._programs: dict[int, list[Program]] = {}
+        self._programs: dict[int, Sequence[AnyProgram]] = {}
         self._probes: dict[int, list[Link]] = {}  # kprobes, which count themselves
-        self._dispatcher = contextlib.ExitStack()
-        self._dispatcher_probes: list[Link] = []
-        self._dispatched: dict[int, tuple[int, bool]] = {}  # row, 32-bit calls
-        self._sees_returns = False
+        #: Of all hooks of system calls.
+        self.dispatcher = Dispatcher(shared)
         self._missed_before = 0  # by hooks that are gone
         self._counting = threading.Lock()
         self._next = 1
@@ -127,7 +125,8 @@ class Hooks:
                 "raw_tracepoint": self._attach_raw_tracepoint,
                 "lsm": self._attach_lsm,
             }[point.kind]
-            self._programs[number] = attach(point, number, undo, wants_return)
+            with self._shared.named(f"hook-{number}"):
+                self._programs[number] = attach(point, number, undo, wants_return)
             self._undo[number] = undo.pop_all()
         self._next = max(self._next, number + 1)
         return number
@@ -136,19 +135,18 @@ class Hooks:
         """Take a hook away; its number is free then."""
         with self._counting:
             programs = self._programs.pop(number)
-            is_last = len(self._dispatched) == 1
-            if number not in self._dispatched or is_last:
+            is_last = number in self.dispatcher and self.dispatcher.is_last
+            if number not in self.dispatcher or is_last:
                 self._missed_before += _missed(programs)
-            if number in self._dispatched and is_last:
-                self._missed_before += _missed_by(self._dispatcher_probes)
-                self._dispatcher_probes = []
+            if is_last:
+                self._missed_before += _missed_by(self.dispatcher.take_probes())
             self._missed_before += _missed_by(self._probes.pop(number, ()))
         self._undo.pop(number).close()
         self._free.append(number)
-        if self._dispatched.pop(number, None) and is_last:
-            self._dispatcher.close()
+        if number in self.dispatcher and self.dispatcher.remove(number):
+            self.dispatcher.close()
 
-    def programs(self, number: int) -> list[Program]:
+    def programs(self, number: int) -> Sequence[AnyProgram]:
         """The programs that run for a hook; the dispatcher's are shared by many."""
         return self._programs[number]
 
@@ -164,14 +162,91 @@ class Hooks:
                 for program in programs
             )
             by_probes = sum(map(_missed_by, list(self._probes.values())))
-            by_probes += _missed_by(self._dispatcher_probes)
+            by_probes += _missed_by(self.dispatcher.probes)
             return self._missed_before + by_programs + by_probes
+
+    # ---- for the next agent ----
+
+    def save(self) -> dict[str, Any]:
+        """What `restore` needs, apart from what is pinned."""
+        return {
+            "next": self._next,
+            "free": list(self._free),
+            "missed": self._missed_before,
+            "numbers": list(self._undo),
+            "probes": list(self._probes),
+            "dispatcher": self.dispatcher.save(),
+            "guards": self._guards.save(),
+        }
+
+    def restore(
+        self,
+        saved: Mapping[str, Any],
+        points: Mapping[int, AttachPoint],
+        pins: Pins,
+    ) -> None:
+        """Take over what an earlier agent has pinned, as it is.
+
+        Args:
+            saved: From its `save`.
+            points: Those of the hooks that are wanted; the others are detached.
+            pins: Where it is.
+        """
+        self._next, self._missed_before = saved["next"], saved["missed"]
+        self._free.extend(saved["free"])
+        self._guards.restore(saved["guards"], pins)
+        self.dispatcher.restore(saved["dispatcher"], pins)
+        for number in saved["numbers"]:
+            self._restore_hook(number, saved, pins, points.get(number))
+            if number not in points:
+                self.detach(number)
+
+    def _restore_hook(
+        self,
+        number: int,
+        saved: Mapping[str, Any],
+        pins: Pins,
+        point: AttachPoint | None,
+    ) -> None:
+        undo = self._undo[number] = contextlib.ExitStack()
+        if number in self.dispatcher:
+            self._programs[number] = self.dispatcher.programs
+            undo.callback(self.dispatcher.clear, number)
+            return
+        guard = self._guards.of_hook(number)
+        if guard is not None:
+            through, program = guard
+            self._programs[number] = [program]
+            undo.callback(self._guards.remove, through, number)
+            return
+        owner = f"hook-{number}"
+        self._programs[number] = list(pins.programs(owner, undo).values())
+        links = pins.links(owner)
+        for link in links:
+            undo.enter_context(link)
+        if number in saved["probes"]:
+            self._probes[number] = links
+
+    def forget_others(self) -> None:
+        """Remove what no hook of these has written or attached."""
+        ours = self.dispatcher.forget_others() | self._guards.forget_others()
+        ours |= {f"hook-{number}" for number in self._undo}
+        pins = self._shared.pins
+        if pins is not None:
+            for owner in pins.owners() - ours:
+                if owner.startswith(("hook-", "guard-", "dispatcher")):
+                    pins.remove_owner(owner)
+
+    def leave(self) -> None:
+        """Let go of all; what is pinned stays attached."""
+        self._undo.clear()
+        self.dispatcher.leave()
 
     def close(self) -> None:
         """Detach all."""
         for number in list(self._undo):
             self.detach(number)
-        self._dispatcher.close()
+        self.dispatcher.close()
 
     # ---- one kind each ----
 
@@ -181,76 +256,20 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         row = self.target.syscall_number(point.name, point.abi)
         if row is None:
             raise UnsupportedError(f"system call {point.name}", "another version")
-        if not self._dispatched:
-            self._load_dispatcher()
-        if wants_return:
-            self.see_returns()
-        place = (row, point.abi in COMPAT_ABIS)
-        self._dispatched[number] = place
-        self._write_syscall(place, number)
-        undo.callback(self._clear_syscall, number)
-        return self._dispatcher_programs
-
-    def see_returns(self) -> None:
-        """From now on the dispatcher, which is loaded, sees system calls return."""
-        if not self._sees_returns:
-            self._dispatcher.enter_context(self._exit_program.attach())
-            self._sees_returns = True
-
-    def _load_dispatcher(self) -> None:
-        with contextlib.ExitStack() as undo:
-            if not self._load_probed_dispatcher(undo):
-                opened = self._shared.open("syscall", undo)
-                opened.load()
-                enter = opened.programs["enter_syscall"]
-                undo.enter_context(enter.attach())
-                self._keep_dispatcher(enter, opened)
-            self._dispatcher = undo.pop_all()
-            self._sees_returns = False
-
-    def _load_probed_dispatcher(self, undo: contextlib.ExitStack) -> bool:
-        """Where programs on tracepoints can be preempted; false if there is no need."""
-        if not has_preemptible_tracepoints() or "kprobe" not in self.target.features:
-            return False
-        with contextlib.ExitStack() as attempt:
-            opened = self._shared.open("syscall", attempt)
-            opened.programs["enter_syscall"].autoload = False
-            enter = opened.programs["enter_by_kprobe"]
-            enter.autoload = True
-            try:
-                opened.load()
-                probes = [_attach_entry(enter, _CALL_FUNCTIONS[0], attempt)]
-            except KernelError:
-                return False  # of another architecture
-            with contextlib.suppress(KernelError):  # it has no 32-bit calls
-                probes += [_attach_entry(enter, _CALL_FUNCTIONS[1], attempt)]
-            self._dispatcher_probes = probes
-            self._keep_dispatcher(enter, opened)
-            undo.enter_context(attempt.pop_all())
-        return True
-
-    def _keep_dispatcher(self, enter: Program, opened: BpfObject) -> None:
-        self._exit_program = opened.programs["exit_syscall"]
-        self._dispatcher_programs = [enter, self._exit_program]
-
-    def _write_syscall(self, place: tuple[int, bool], number: int) -> None:
-        row, is_compat = place
-        key = row.to_bytes(_NUMBER_BYTES, "little")
-        found = self._shared.maps["syscalls"].lookup(key)
-        value = list(_SYSCALL_HOOKS.unpack(found)) if found else [0, 0]
-        value[is_compat] = number
-        self._shared.maps["syscalls"].update(key, _SYSCALL_HOOKS.pack(*value))
-
-    # A hook that took its place keeps it, one whose place it took has it again.
-    def _clear_syscall(self, number: int) -> None:
-        place = self._dispatched[number]
-        sharers = [n for n, one in self._dispatched.items() if one == place]
-        sharers.remove(number)
-        self._write_syscall(place, sharers[-1] if sharers else 0)
+        is_compat = point.abi in COMPAT_ABIS
+        self.dispatcher.add(
+            number,
+            row,
+            is_compat=is_compat,
+            wants_return=wants_return,
+            has_kprobes="kprobe" in self.target.features,
+        )
+        undo.callback(self.dispatcher.clear, number)
+        return self.dispatcher.programs
 
     def _attach_function(
         self,
@@ -258,7 +277,7 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         features = self.target.features
         has_trampoline = all(name in features for name in _TRAMPOLINE)
         if has_preemptible_tracepoints() and "kprobe" in features and not wants_return:
@@ -284,7 +303,7 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         names = ("exit_kprobe", "enter_kprobe")[not wants_return :]
         programs = [opened.programs[name] for name in names]
         for program in programs:
@@ -306,7 +325,7 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001 - it has none
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         program = self._load_one("tracepoint", "hit_tracepoint", number, undo)
         subsystem, event = point.name.split("/", 1)
         undo.enter_context(program.attach_tracepoint(subsystem, event))
@@ -318,7 +337,7 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001 - it has none
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         opened = self._open("tracepoint", number, undo)
         _set_parameters(opened, self.target.raw_tracepoint(point.name))
         program = opened.programs["hit_raw_tp"]
@@ -333,7 +352,7 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001 - it has none
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         return [self._security.load("decide", point.name, number, self.target, undo)]
 
     def _attach_guard(
@@ -342,9 +361,9 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001 - it has none
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         program = self._guards.add(point, number, self.target)
-        undo.callback(self._guards.remove, point, number)
+        undo.callback(self._guards.remove, point.through, number)
         return [program]
 
     # ---- by what replaces the result ----
@@ -355,7 +374,7 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         hook = lsm_hook_of(point.name, self.target)
         if hook is None or wants_return or "lsm" not in self.target.features:
             return self._attach_denial(point, number, undo, wants_return)
@@ -367,7 +386,7 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         if "fmod_ret" not in self.target.features:
             return self._attach_override(point, number, undo, wants_return)
         opened = self._open("function", number, undo)
@@ -382,7 +401,7 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         opened = self._open("function", number, undo)
         symbol = syscall_symbol(point)
         return self._attach_traced(opened, symbol, "override_call", undo, wants_return)
@@ -394,7 +413,7 @@ class Hooks:
         name: str,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         names = ("exit_fentry", name)[not wants_return :]
         programs = [opened.programs[one] for one in names]
         for program in programs:
@@ -411,7 +430,7 @@ class Hooks:
         number: int,
         undo: contextlib.ExitStack,
         wants_return: bool,  # noqa: FBT001
-    ) -> list[Program]:
+    ) -> Sequence[AnyProgram]:
         opened = self._open("function", number, undo)
         opened.set_constant("can_override", 1)
         return self._attach_probes(opened, point, number, undo, wants_return)
@@ -430,17 +449,13 @@ class Hooks:
         return opened.programs[program]
 
 
-def _attach_entry(program: Program, function: str, undo: contextlib.ExitStack) -> Link:
-    return undo.enter_context(program.attach_kprobe(function, at_return=False))
-
-
 def _allow_descriptors() -> None:
     """Each object holds some forty descriptors: take as many as this process may."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _missed(programs: Iterable[Program]) -> int:
+def _missed(programs: Iterable[AnyProgram]) -> int:
     by_fd = {program.fd: program for program in programs}
     return sum(program.info().recursion_misses for program in by_fd.values())
 

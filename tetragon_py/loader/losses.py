@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.abi.record import LOSS_SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from tetragon_py.libbpf import Map, Program
+    from tetragon_py.libbpf import Map, PinnedProgram, Program
 
     #: Lane and name of a cause.
     _Place = tuple[str, str]
@@ -57,7 +57,7 @@ class LossCounters:
         losses: Map,
         sources: Map,
         stand_ins: Map,
-        programs: Iterable[tuple[int, Sequence[Program]]],
+        programs: Iterable[tuple[int, Sequence[Program | PinnedProgram]]],
     ) -> None:
         self._losses = losses
         self._sources = sources
@@ -85,6 +85,15 @@ class LossCounters:
             for place, counts in fresh.items()
         ]
 
+    def told(self) -> dict[str, Any]:
+        """What was told so far, for `go_on`."""
+        return {"seen": dict(self._seen), "not_run": dict(self._not_run_seen)}
+
+    def go_on(self, told: Mapping[str, Any]) -> None:
+        """Go on where an earlier agent ended that read the same maps."""
+        self._seen = dict(told["seen"])
+        self._not_run_seen = dict(told["not_run"])
+
     def _totals(self) -> dict[tuple[int, int], int]:
         totals = {}
         for cause in CAUSE_NAMES:
@@ -96,7 +105,7 @@ class LossCounters:
         totals[c.LOSS_NOT_RUN, c.EVENT_HOOK] += self.hook_misses()
         return totals
 
-    def _not_run(self, kind: int, copies: Sequence[Program]) -> int:
+    def _not_run(self, kind: int, copies: Sequence[Program | PinnedProgram]) -> int:
         """How many hits no copy ran for, at most: the kernel counts each copy alone."""
         missed = [program.info().recursion_misses for program in copies]
         told = _sum(self._stand_ins, kind)

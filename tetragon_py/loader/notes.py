@@ -48,13 +48,26 @@ class VerdictNotes:
         """
         if self._undo is not None:
             return
-        with contextlib.ExitStack() as undo:
+        with contextlib.ExitStack() as undo, self._shared.named("notes"):
             opened = self._shared.open("syscall", undo)
             for program in opened.programs.values():
                 program.autoload = program.name == "forget_verdict"
             opened.load()
             undo.enter_context(opened.programs["forget_verdict"].attach())
             self._undo = undo.pop_all()
+
+    def restore(self) -> None:
+        """Take over what an earlier agent has pinned, if it had begun."""
+        pins = self._shared.pins
+        links = pins.links("notes") if pins else ()
+        if links:
+            self._undo = contextlib.ExitStack()
+            for link in links:
+                self._undo.enter_context(link)
+
+    def leave(self) -> None:
+        """Let go of it; what is pinned goes on."""
+        self._undo = None
 
     def end(self) -> None:
         """Leave them alone; twice does nothing."""

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from tetragon_py.errors import TetragonError
 
-__all__ = ["read_object"]
+__all__ = ["abi_digest", "objects_digest", "read_object"]
 
 
 def read_object(name: str) -> bytes:
@@ -36,3 +36,15 @@ def read_object(name: str) -> bytes:
             "install the package again"
         )
     return image
+
+
+def objects_digest() -> str:
+    """SHA-256 of the list of all objects: another one is another version."""
+    folder = files("tetragon_py.loader") / "objects"
+    return hashlib.sha256((folder / "sha256sums").read_bytes()).hexdigest()
+
+
+def abi_digest() -> str:
+    """SHA-256 of what both sides know of maps and records."""
+    generated = files("tetragon_py.abi") / "_generated.py"
+    return hashlib.sha256(generated.read_bytes()).hexdigest()

@@ -43,6 +43,16 @@ class RowSpace:
             f"({self.table.max_entries} rows)"
         )
 
+    def reserve(self, start: int, count: int) -> None:
+        """Take these rows, which are free."""
+        end = start + count
+        for place, (first, last) in enumerate(self._free):
+            if first <= start and end <= last:
+                rest = [(first, start), (end, last)]
+                self._free[place : place + 1] = [run for run in rest if run[0] < run[1]]
+                return
+        raise LimitError(f"rows {start} to {end} of {self.table.name} are not free")
+
     def give_back(self, start: int, count: int) -> None:
         """Take a run back; its rows may be given again."""
         if not count:

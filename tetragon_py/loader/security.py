@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.compiler.enforcement.calls import IO_URING_CALLS
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from tetragon_py.compiler.plan import AttachPoint
     from tetragon_py.compiler.target import Signature
-    from tetragon_py.libbpf import Program
+    from tetragon_py.libbpf import PinnedProgram, Program
+    from tetragon_py.loader.pins import Pins
     from tetragon_py.loader.shared import SharedMaps
 
 __all__ = [
@@ -204,7 +205,7 @@ class _Guard:
     """The program of one LSM hook, and which of its rows in `guards` are whose."""
 
     number: int
-    program: Program
+    program: Program | PinnedProgram
     undo: contextlib.ExitStack
     calls: dict[int, int] = field(default_factory=dict)  # hook -> row
     io_uring: list[int] = field(default_factory=list)  # hooks, by their row
@@ -219,12 +220,15 @@ class Guards:
     """
 
     def __init__(self, shared: SharedMaps, programs: SecurityPrograms) -> None:
+        self._shared = shared
         self._map = shared.maps["guards"]
         self._programs = programs
         self._guards: dict[str, _Guard] = {}
         self._next = 1
 
-    def add(self, point: AttachPoint, hook: int, target: SecurityTarget) -> Program:
+    def add(
+        self, point: AttachPoint, hook: int, target: SecurityTarget
+    ) -> Program | PinnedProgram:
         """Have a hook decide about its system call; the program that runs for it.
 
         Raises:
@@ -244,9 +248,9 @@ class Guards:
             self._write(guard, c.GUARD_IO_URING + len(guard.io_uring) - 1, hook)
         return guard.program
 
-    def remove(self, point: AttachPoint, hook: int) -> None:
+    def remove(self, through: str, hook: int) -> None:
         """Take a hook away, and the program with the last of its hooks."""
-        guard = self._guards[point.through]
+        guard = self._guards[through]
         row = guard.calls.pop(hook)
         # Of a hook that took its place, or whose place it took.
         others = [other for other, its in guard.calls.items() if its == row]
@@ -264,10 +268,53 @@ class Guards:
             self._delete(guard, c.GUARD_IO_URING + len(guard.io_uring))
         if not guard.calls:
             guard.undo.close()
-            del self._guards[point.through]
+            del self._guards[through]
+
+    def of_hook(self, hook: int) -> tuple[str, Program | PinnedProgram] | None:
+        """LSM hook and program of a hook that one of them decides for."""
+        for through, guard in self._guards.items():
+            if hook in guard.calls:
+                return through, guard.program
+        return None
+
+    def save(self) -> dict[str, Any]:
+        """What `restore` needs, apart from what is pinned."""
+        guards = {
+            through: (guard.number, dict(guard.calls), list(guard.io_uring))
+            for through, guard in self._guards.items()
+        }
+        return {"next": self._next, "guards": guards}
+
+    def restore(self, saved: Mapping[str, Any], pins: Pins) -> None:
+        """Take over what an earlier agent has pinned."""
+        self._next = saved["next"]
+        for through, (number, calls, io_uring) in saved["guards"].items():
+            undo, owner = contextlib.ExitStack(), f"guard-{number}"
+            [program] = pins.programs(owner, undo).values()
+            for link in pins.links(owner):
+                undo.enter_context(link)
+            self._guards[through] = _Guard(
+                number, program, undo, dict(calls), list(io_uring)
+            )
+
+    def forget_others(self) -> set[str]:
+        """Remove what no hook of these has written; whose links are wanted."""
+        ours = {
+            _key(guard, row)
+            for guard in self._guards.values()
+            for row in (
+                *guard.calls.values(),
+                *(c.GUARD_IO_URING + i for i in range(len(guard.io_uring))),
+            )
+        }
+        for key in list(self._map.keys()):
+            if key not in ours:
+                self._map.delete(key)
+        return {f"guard-{guard.number}" for guard in self._guards.values()}
 
     def _load(self, lsm_hook: str, target: SecurityTarget) -> _Guard:
-        with contextlib.ExitStack() as undo:
+        owner = self._shared.named(f"guard-{self._next}")
+        with contextlib.ExitStack() as undo, owner:
             number = self._next
             program = self._programs.load("guard", lsm_hook, number, target, undo)
             guard = _Guard(self._next, program, undo.pop_all())

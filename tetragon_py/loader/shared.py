@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tetragon_py.libbpf import Map
+    from tetragon_py.loader.pins import Pins
 
 __all__ = ["LANE_MAPS", "SensorLimits", "SharedMaps"]
 
@@ -45,11 +46,16 @@ class SharedMaps:
 
     A context manager; objects that were opened are closed with it.
 
+    Args:
+        limits: Sizes.
+        pins: Where maps and links are pinned; a map that is there already is used.
+
     Raises:
         KernelError: a map cannot be created; nothing stays then.
     """
 
-    def __init__(self, limits: SensorLimits) -> None:
+    def __init__(self, limits: SensorLimits, pins: Pins | None = None) -> None:
+        self.pins = pins
         self._undo = contextlib.ExitStack()
         with contextlib.ExitStack() as undo:
             tables = undo.enter_context(BpfObject(read_object("tables"), "tables"))
@@ -61,9 +67,17 @@ class SharedMaps:
                 tables.maps["long_texts"].skip()
             for name in _PRIVATE_MAPS:
                 tables.maps.pop(name).skip()
+            if pins is not None:
+                for name, found in tables.maps.items():
+                    if name != "long_texts" or self.has_long_texts:
+                        found.set_pin(pins.map_path(name))
             tables.load()
             self.maps: Mapping[str, Map] = tables.maps
             self._undo = undo.pop_all()
+
+    def named(self, owner: str) -> contextlib.AbstractContextManager[None]:
+        """Whose the links are that are made meanwhile: see loader.pins."""
+        return self.pins.named(owner) if self.pins else contextlib.nullcontext()
 
     def open(self, name: str, undo: contextlib.ExitStack) -> BpfObject:
         """An object that uses these maps, not loaded yet; `undo` closes it."""
@@ -81,11 +95,20 @@ class SharedMaps:
         for constant, value in constants.items():
             with contextlib.suppress(KernelError):  # it has no such constant
                 opened.set_constant(constant, value)
+        if self.pins is not None and name != "iter":  # it is never attached for long
+            for program in opened.programs.values():
+                program.on_attach = self.pins.keep
         return opened
 
     def close(self) -> None:
-        """Give the maps back; twice does nothing."""
+        """Give the maps back, and what is pinned unless it is kept.
+
+        Twice does nothing.
+        """
         self._undo.close()
+        if self.pins is not None and not self.pins.is_kept:
+            self.pins.remove()
+        self.pins = None
 
     def __enter__(self) -> Self:
         return self

@@ -29,8 +29,18 @@ if TYPE_CHECKING:
     )
     from tetragon_py.libbpf import Map
 
-__all__ = ["PolicyTables", "SelectorNumbers", "StoredTables"]
+__all__ = [
+    "KEYED_TABLES",
+    "PolicyTables",
+    "SavedTables",
+    "SelectorNumbers",
+    "StoredTables",
+]
 
+#: Maps with keys of several tables.
+KEYED_TABLES = frozenset(
+    ("texts", "addresses", "short_texts", "long_texts", "followed_pids")
+)
 _VECTOR = Struct(c.VECTOR_FORMAT)
 _BOUND = Struct(c.BOUND_FORMAT)
 _DIMENSION = Struct(c.DIMENSION_FORMAT)
@@ -81,6 +91,15 @@ class StoredTables:
         self.keys.clear()
 
 
+class SavedTables(NamedTuple):
+    """StoredTables for the next agent: maps by their names."""
+
+    row: int
+    class_config: bytes
+    runs: list[tuple[str, int, int]]
+    keys: list[tuple[str, bytes]]
+
+
 class PolicyTables:
     """The maps of bpf/tables.bpf.h. For one thread.
 
@@ -116,6 +135,33 @@ class PolicyTables:
             LimitError, KernelError: nothing stays.
         """
         return self._store(lambda stored: self._classes(plan, stored))
+
+    @property
+    def next_table(self) -> int:
+        """Number of the next table of keys."""
+        return self._next_table
+
+    @staticmethod
+    def save(stored: StoredTables) -> SavedTables:
+        """What `restore` needs, apart from what is pinned."""
+        return SavedTables(
+            stored.row,
+            stored.class_config,
+            [(space.table.name, start, count) for space, start, count in stored.runs],
+            [(table.name, key) for table, key in stored.keys],
+        )
+
+    def restore(self, saved: SavedTables, next_table: int) -> StoredTables:
+        """Take over what an earlier agent has written: its rows are not given."""
+        self._next_table = max(self._next_table, next_table)
+        for name, start, count in saved.runs:
+            self._spaces[name].reserve(start, count)
+        return StoredTables(
+            saved.row,
+            saved.class_config,
+            [(self._spaces[name], start, count) for name, start, count in saved.runs],
+            [(self.maps[name], key) for name, key in saved.keys],
+        )
 
     def forget_owners(self) -> None:
         """Forget whose sockets are: a new one may have the address of an old one."""

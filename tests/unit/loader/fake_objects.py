@@ -99,16 +99,24 @@ class FakeShared:
         objects: Those that are open.
         refused: Constants with which the verifier lets nothing pass.
         cannot_attach: Functions.
+        owners: Whose links were made, in their order.
         missed: Attached program -> hits that the kernel has counted as missed.
     """
 
     def __init__(self):
+        self.pins = None
+        self.owners = []
         self.maps = {"guards": FakeMap(), "syscalls": FakeMap()}
         self.attached = []
         self.objects = []
         self.refused = set()
         self.cannot_attach = set()
         self.missed = {}
+
+    @contextlib.contextmanager
+    def named(self, owner):
+        self.owners.append(owner)
+        yield
 
     def open(self, name, undo):
         made = FakeObject(name, self)

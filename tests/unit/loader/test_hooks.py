@@ -202,9 +202,9 @@ def test_where_programs_can_be_preempted(
     monkeypatch, shared, features, point, attached
 ):
     """By kprobes: in another program, who is preempted would keep it from others."""
-    monkeypatch.setattr(
-        "tetragon_py.loader.hooks.has_preemptible_tracepoints", lambda: True
-    )
+    for module in ("hooks", "dispatcher"):
+        name = f"tetragon_py.loader.{module}.has_preemptible_tracepoints"
+        monkeypatch.setattr(name, lambda: True)
     hooks = hooks_of(shared, *features)
     number = hooks.attach(point, wants_return=False)
 
@@ -216,9 +216,9 @@ def test_where_programs_can_be_preempted(
 
 def test_no_function_that_all_calls_pass(monkeypatch, shared):
     """Another architecture: the tracepoint is what there is."""
-    monkeypatch.setattr(
-        "tetragon_py.loader.hooks.has_preemptible_tracepoints", lambda: True
-    )
+    for module in ("hooks", "dispatcher"):
+        name = f"tetragon_py.loader.{module}.has_preemptible_tracepoints"
+        monkeypatch.setattr(name, lambda: True)
     shared.cannot_attach.add("x64_sys_call")
     hooks = hooks_of(shared, "kprobe")
     hooks.attach(OPENAT, wants_return=True)

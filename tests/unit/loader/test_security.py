@@ -218,10 +218,10 @@ def test_the_last_hook_takes_the_program_away(shared, guards):
     """And no row stays."""
     guards.add(point("openat"), 11, target())
     guards.add(point("open"), 12, target())
-    guards.remove(point("openat"), 11)
+    guards.remove(point("openat").through, 11)
 
     assert shared.attached == ["guard_lsm file_open"]
-    guards.remove(point("open"), 12)
+    guards.remove(point("open").through, 12)
     assert (shared.attached, shared.objects, rows(shared)) == ([], [], {})
     # another program: a row that was left by mistake would not be its
     guards.add(point("openat"), 14, target())
@@ -234,7 +234,7 @@ def test_rows_of_io_uring_have_no_gap(shared, guards, removed):
     calls = ["openat", "open", "creat"]
     for number, call in enumerate(calls):
         guards.add(point(call), 11 + number, target())
-    guards.remove(point(calls[removed]), 11 + removed)
+    guards.remove(point(calls[removed]).through, 11 + removed)
 
     found = rows(shared)
     kept = {11, 12, 13} - {11 + removed}
@@ -242,7 +242,7 @@ def test_rows_of_io_uring_have_no_gap(shared, guards, removed):
     assert (1, "u2") not in found
     assert len(found) == 4
     for number in sorted(kept):
-        guards.remove(point(calls[number - 11]), number)
+        guards.remove(point(calls[number - 11]).through, number)
     assert rows(shared) == {}
 
 
@@ -256,7 +256,7 @@ def test_rows_of_io_uring_are_counted(shared, guards):
 
     assert (1, f"u{c.GUARD_IO_URING_MAX}") not in rows(shared)
     for hook in hooks:
-        guards.remove(point("openat"), hook)
+        guards.remove(point("openat").through, hook)
     assert rows(shared) == {}
 
 
@@ -265,10 +265,10 @@ def test_a_changed_hook_replaces_its_row(shared, guards, gone, stays):
     """The new hook comes before the old one goes, or before it goes again itself."""
     guards.add(point("openat"), 11, target())
     guards.add(point("openat"), 12, target())
-    guards.remove(point("openat"), gone)
+    guards.remove(point("openat").through, gone)
 
     assert rows(shared) == {(1, "257"): stays, (1, "u0"): stays}
-    guards.remove(point("openat"), stays)
+    guards.remove(point("openat").through, stays)
     assert rows(shared) == {}
 
 
