@@ -183,7 +183,9 @@ class _Agent:
         count = self.pipeline.seed(_scan(self._settings, self._sensor))
         keeper.begin(self._sensor)
         self._reloads.first()
-        keeper.take_over(self._sensor, self.pipeline)
+        generations = self._policies.generations
+        switched_ns = generations.switched_ns if generations else 0
+        keeper.take_over(self._sensor, self.pipeline, switched_ns)
         _share_processor()
         stack.push(lambda kind, *_: self._health.write("failed" if kind else "ended"))
         stack.callback(self._stop)

@@ -222,10 +222,18 @@ class Keeper:
             self.save([])
         self.pins.is_kept = True
 
-    def take_over(self, sensor: LifecycleSensor, pipeline: Pipeline) -> None:
-        """With the policies in force: end the worlds of other versions."""
+    def take_over(
+        self, sensor: LifecycleSensor, pipeline: Pipeline, switched_ns: int
+    ) -> None:
+        """With the policies in force: end the worlds of other versions.
+
+        Args:
+            sensor: Of this agent.
+            pipeline: Gets what the others have left.
+            switched_ns: Since when the policies are in force; 0 if there are none.
+        """
         for leftover in self._leftovers:
-            leftover.take_over(sensor, pipeline)
+            leftover.take_over(sensor, pipeline, switched_ns)
         self._leftovers.clear()
         if self.pins is None:
             self._undo.close()

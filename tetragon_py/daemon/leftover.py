@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A world that an earlier agent has left and this one does not go on with.
 
-It stays in force until the policies of this agent are. Of the time in which both are,
-each tells what happens: what this agent has in its rings up to the end of it is
-dropped, and the old rings are read up to there. An event of that very moment
-(`_MARGIN_NS`) can be told twice, none is lost. If the old records cannot be read they
-are counted as lost.
+It stays in force until the policies of this agent are. Both tell what processes do
+meanwhile: what this agent has of that is dropped, and the old ring is read up to there.
+Of policies each tells what it was in force for, up to the switch. An event of that very
+moment (`_MARGIN_NS`) can be told twice, none is lost. If the old records cannot be read
+they are counted as lost.
 """
 
 from __future__ import annotations
@@ -105,16 +105,25 @@ class Leftover:
             if _start(table.lookup(key)) == _start(self._copied[key]):
                 table.delete(key)
 
-    def take_over(self, sensor: LifecycleSensor, pipeline: Pipeline) -> None:
-        """This agent's policies are in force: read what the old one left, remove it."""
-        until = boottime_ns()
-        if self._copied:
-            until = self._drop_new(sensor)
+    def take_over(
+        self, sensor: LifecycleSensor, pipeline: Pipeline, switched_ns: int
+    ) -> None:
+        """This agent's policies are in force: read what the old one left, remove it.
+
+        Args:
+            sensor: Of this agent.
+            pipeline: Gets the records.
+            switched_ns: Since when its policies are in force; 0 if there are none.
+        """
+        until = self._drop_new(sensor) if self._copied else boottime_ns()
+        # Where the new hook denies, the kernel does not ask the old one.
+        untils = [until, *[switched_ns or until] * 2]
+        self._marks[1:] = [ring.produced for ring in self._rings[1:]]
         self._pins.detach()
         wait_for_programs()
         counts = {"read": 0, "lost": 0}
         if self._rings and self._copied:
-            counts["read"] = self._read(pipeline, until + _MARGIN_NS)
+            counts["read"] = self._read(pipeline, untils)
         elif self._rings and self._was_complete:
             counts["lost"] = self._count(pipeline)
         self.close()
@@ -139,25 +148,24 @@ class Leftover:
 
     @staticmethod
     def _drop_new(sensor: LifecycleSensor) -> int:
-        """Drop what the old world tells too; up to which time."""
-        until = boottime_ns()
-        marks = [ring.produced for ring in sensor.rings]
-        for ring, mark in zip(sensor.rings, marks, strict=True):
-            while (batch := ring.peek(mark)) is not None:
-                ring.commit(batch.position)
+        """Drop the processes that the old world tells too; up to which time."""
+        until, ring = boottime_ns(), sensor.rings[0]
+        mark = ring.produced
+        while (batch := ring.peek(mark)) is not None:
+            ring.commit(batch.position)
         return until
 
-    def _read(self, pipeline: Pipeline, until_ns: int) -> int:
-        """Read all records up to a time; how many."""
+    def _read(self, pipeline: Pipeline, untils: list[int]) -> int:
+        """Read all records of each lane up to a time; how many."""
         found = self._state.read()
         names, own = HookNames(), pipeline.names
         if found is not None and found["names"] is not None:
             names.restore(found["names"])
         pipeline.names, count = names, 0
         try:
-            for lane, ring in enumerate(self._rings):
+            for lane, (ring, until) in enumerate(zip(self._rings, untils, strict=True)):
                 while (batch := ring.peek()) is not None:
-                    index = _up_to(batch, until_ns)
+                    index = _up_to(batch, until + _MARGIN_NS)
                     pipeline.run(batch.data, memoryview(index), lane)
                     count += len(index) // _INDEX.size
                     ring.commit(batch.position)

@@ -118,6 +118,7 @@ class PolicyGenerations:
         )
         self._zeros = bytes(self._maps["counters"].value_size)
         self.generation = 0
+        self.switched_ns = 0  # boottime of the last switch
 
     def see(self, target: HookTarget) -> None:
         """Attach what comes by what this says of the kernel, which has changed."""
@@ -171,7 +172,7 @@ class PolicyGenerations:
             if classes is not self._classes:
                 classes.give_back()
             raise
-        self._maps["active"].update(bytes(4), generation.to_bytes(4, "little"))
+        self._flip(generation)
         seconds = time.monotonic() - since
         previous, self._current = self._current, wanted
         self.generation = generation
@@ -424,6 +425,10 @@ class PolicyGenerations:
             i.to_bytes(4, "little") for i in range(first, first + c.HOOKS_MAX)
         )
         self._maps["hook_index"].update_many(keys, bytes(rows))
+
+    def _flip(self, generation: int) -> None:
+        self._maps["active"].update(bytes(4), generation.to_bytes(4, "little"))
+        self.switched_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def _clean(self, previous: dict[AttachPoint, _Hook], classes: StoredTables) -> None:
         """Free what only the set before used, once no program can be in it."""
