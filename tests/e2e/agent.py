@@ -85,6 +85,8 @@ _UNNEEDED = sorted(set(range(_CAPABILITIES_MAX)) - _capabilities())
 def _limit() -> None:
     """In the agent's process: it ends with the tests and cannot fill the disk."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)  # as the unit does
     for number in _UNNEEDED:  # those that this kernel does not know fail
         _LIBC.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_MAX_BYTES, _FILE_MAX_BYTES))

@@ -53,7 +53,7 @@ def test_interpreter():
     text = unit_text(PYTHON, [], 252)
 
     assert value(text, "ExecStart") == f"{PYTHON} -I -m tetragon_py run"
-    assert "@" not in re.sub(r"@(system-service|keyring|resources|setuid)\b", "", text)
+    assert "@" not in re.sub(r"@(system-service|keyring|setuid)\b", "", text)
 
 
 def test_special_characters():

@@ -191,12 +191,13 @@ def test_policies(tmp_path):
     write_policy(POLICIES, "kill", {"kprobes": [kill]})
     restart()
     [status] = state(SERVICE, "StatusText")
+    print(status, journal(SERVICE, "--lines=20"))
     run("/usr/bin/true")
     run("/bin/cat", str(shown))
     denied = run("/usr/bin/python3", "-c", _OPEN, str(secret))
     killed = run("/usr/bin/python3", "-c", _SEEK)
     found = {
-        name: wait_for_event(of_policy(name))
+        name: wait_for_event(of_policy(name), f"event of {name}")
         for name in ("system-call", "function", "tracepoint", "lsm", "kill")
     }
 

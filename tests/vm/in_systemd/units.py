@@ -99,6 +99,8 @@ def events() -> list[dict[str, Any]]:
     return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
 
 
-def wait_for_event(predicate: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+def wait_for_event(
+    predicate: Callable[[dict[str, Any]], object], what: str = "event"
+) -> dict[str, Any]:
     """The first event for which `predicate` holds."""
-    return until(lambda: next(filter(predicate, events()), None), 10, "event") or {}
+    return until(lambda: next(filter(predicate, events()), None), 5, what) or {}
