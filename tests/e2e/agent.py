@@ -8,6 +8,7 @@ the service gives it, and no others.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
 import os
@@ -86,7 +87,8 @@ def _limit() -> None:
     """In the agent's process: it ends with the tests and cannot fill the disk."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)  # as the unit does
+    with contextlib.suppress(ValueError):  # root who may not: its kernel is not so old
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)  # as the unit does
     for number in _UNNEEDED:  # those that this kernel does not know fail
         _LIBC.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_MAX_BYTES, _FILE_MAX_BYTES))
