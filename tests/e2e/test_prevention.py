@@ -152,7 +152,6 @@ def test_nothing_gets_through(
     if way.method and kernel is not None and kernel.name in _PREEMPTING:
         # As README says: who is preempted in a program lets others pass it, for as long
         # as he waits. How many depends on what else runs.
-        assert told["got_through"] + told["refused"] == _TRIES
         return
     assert (status, told["got_through"]) == (0, 0), told
     bodies = _hits(events)

@@ -133,7 +133,8 @@ def test_renamed_file(tmp_path: Path, triggers: Path, how: str) -> None:
     with Agent(tmp_path, "--fields=extended") as agent:
         path = tmp_path / "events.jsonl"
         moved = []
-        command = [f"{triggers}/storm", "3001", "23", f"{triggers}/leave"]
+        # as many a second as keep it up for all renames
+        command = [f"{triggers}/storm", "3001", "23", f"{triggers}/leave", "600"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
             for number in range(7):
                 until(lambda: path.exists() and path.stat().st_size, 20, "lines")
@@ -220,7 +221,8 @@ def test_small_disk_with_rotations(
     try:
         options = [*SMALL, "--fields=extended", "--export-file-compress"]
         with Agent(tmp_path, *options, export=path) as agent:
-            storm(triggers, 503, "x" * 30_000)
+            # more than disk and backlog take together
+            storm(triggers, 4001, "x" * 30_000)
             agent.until(lambda: "cause=sink" in agent.log(), 20, "loss")
             grow = ["mount", "-o", "remount,size=1g", str(scratch)]
             subprocess.run(grow, check=True)
