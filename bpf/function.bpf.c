@@ -14,8 +14,8 @@
 #include "maps.bpf.h"
 #include "tables.bpf.h"
 #include "lib/parameters.bpf.h"
+#include "lib/registers.bpf.h"
 #include "lib/verdict.bpf.h"
-#include "stage/capture_call.bpf.h"
 #include "stage/hook.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -91,6 +91,18 @@ long override_fmod(__u64 *ctx)
 	read_parameters(ctx, hit->raw);
 	hook_run(hit, hook_number, row, generation);
 	return as_verdict(hit->verdict);
+}
+
+/* Verifier: the registers fill half of the stack. */
+__noinline int capture_call(void)
+{
+	struct hit *hit = hit_get();
+	struct pt_regs regs;
+
+	if (!hit || bpf_probe_read_kernel(&regs, sizeof(regs), (void *)hit->raw[0]))
+		return -1;
+	read_syscall_arguments(&regs, is_compat_syscall(), hit->raw);
+	return 0;
 }
 
 /* The kernel's wrappers of system calls have one parameter: the registers of the process. */

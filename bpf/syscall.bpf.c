@@ -3,11 +3,9 @@
  * All hooked system calls by one program on each of two typed tracepoints, which kernels without
  * kprobes and trampolines have too.
  *
- *   sys_enter     the system call's hook, if it has one: captured and classified
- *   x64_sys_call  the same by a kprobe, where programs on tracepoints can be preempted: the kernel
- *   ia32_sys_call would skip them then for all others on that CPU, and nobody is preempted here
- *   sys_exit      the return value of the hits that wait for it
- *   sys_exit      what NotifyEnforcer wanted of this call, and was not needed, is forgotten
+ *   sys_enter   the system call's hook, if it has one: captured and classified
+ *   sys_exit    the return value of the hits that wait for it
+ *   sys_exit    what NotifyEnforcer wanted of this call, and was not needed, is forgotten
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -15,7 +13,6 @@
 #include "maps.bpf.h"
 #include "tables.bpf.h"
 #include "lib/registers.bpf.h"
-#include "stage/capture_call.bpf.h"
 #include "stage/hook.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -48,27 +45,6 @@ int BPF_PROG(enter_syscall, struct pt_regs *regs, long number)
 		return 0;
 	read_syscall_arguments(regs, compat, hit->raw);
 	hook_run(hit, hook, row, generation);
-	return 0;
-}
-
-SEC("?kprobe/x64_sys_call")
-int enter_by_kprobe(struct pt_regs *ctx)
-{
-	bool compat = false;
-	__u32 hook = find_hook(PT_REGS_PARM2(ctx), &compat), generation = 0, row;
-	struct hit *hit;
-
-	if (!hook)
-		return 0;
-	row = find_config(hook, &generation);
-	if (!row)
-		return 0;
-	hit = hit_or_loss();
-	if (!hit)
-		return 0;
-	hit->raw[0] = PT_REGS_PARM1(ctx);
-	if (!capture_call())
-		hook_run(hit, hook, row, generation);
 	return 0;
 }
 

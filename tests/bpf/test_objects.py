@@ -36,7 +36,6 @@ ONE_HOOK = {
     "enter_fentry": "get_func_arg",
     "exit_fentry": "get_func_arg",
     "enter_kprobe": "kprobe",
-    "enter_by_kprobe": "kprobe",
     "exit_kprobe": "kretprobe",
     "hit_raw_tp": "raw_tracepoint",
     "hit_tracepoint": "tracepoint",

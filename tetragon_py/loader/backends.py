@@ -64,9 +64,6 @@ _DISPATCHER = Backend(
     ("sys_enter",),
     "sees every call through the system call table; not what io_uring does",
 )
-_PROBED_DISPATCHER = Backend(
-    "system call dispatcher (kprobe)", ("kprobe",), _DISPATCHER.guarantee
-)
 _TRAMPOLINE = Backend(
     "trampoline (fentry)",
     ("fentry", "fexit", "get_func_arg"),
@@ -167,15 +164,10 @@ def _ways(plan: HookPlan, *, is_typed: bool) -> list[Backend]:
         lsm = [_LSM] if has_hook and not plan.prefers_fmod else []
         return [*lsm, _FMOD_RET, _OVERRIDE_RETURN]
     if kind == "function":
-        probe = _KRETPROBE if plan.wants_return else _KPROBE
-        if not is_typed:
-            return [probe]
-        # in a kprobe nobody is preempted
-        is_first = has_preemptible_tracepoints() and not plan.wants_return
-        return [probe, _TRAMPOLINE] if is_first else [_TRAMPOLINE, probe]
-    by_probe = [_PROBED_DISPATCHER] if has_preemptible_tracepoints() else []
+        by_probe = _KRETPROBE if plan.wants_return else _KPROBE
+        return [_TRAMPOLINE, by_probe] if is_typed else [by_probe]
     return {
-        "syscall": [*by_probe, _DISPATCHER],
+        "syscall": [_DISPATCHER],
         "tracepoint": [_TRACEPOINT],
         "raw_tracepoint": [_RAW_TRACEPOINT],
         "lsm": [_LSM, _FMOD_RET],

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 from tetragon_py.abi import _generated as c
 from tetragon_py.errors import KernelError
 from tetragon_py.libbpf import PinnedProgram
-from tetragon_py.libbpf.btf import has_preemptible_tracepoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tetragon_py.libbpf import BpfObject, Link, Program
+    from tetragon_py.libbpf import Link, Program
     from tetragon_py.loader.pins import Pins
     from tetragon_py.loader.shared import SharedMaps
 
@@ -28,8 +27,6 @@ __all__ = ["Dispatcher"]
 
 _SYSCALL_HOOKS = Struct(c.SYSCALL_HOOKS_FORMAT)
 _NUMBER_BYTES = 4
-#: Which all system calls pass on x86, and those of 32-bit programs.
-_CALL_FUNCTIONS = ("x64_sys_call", "ia32_sys_call")
 _OWNER = "dispatcher"
 
 
@@ -48,8 +45,6 @@ class Dispatcher:
         self._leave: Program | PinnedProgram
         #: At entry and at return.
         self.programs: Sequence[Program | PinnedProgram] = ()
-        #: Links that count what they missed.
-        self.probes: list[Link] = []
 
     def __contains__(self, hook: int) -> bool:
         return hook in self._hooks
@@ -59,11 +54,6 @@ class Dispatcher:
         """Whether there is just one hook."""
         return len(self._hooks) == 1
 
-    def take_probes(self) -> list[Link]:
-        """Those of `probes`, which are not counted any more."""
-        found, self.probes = self.probes, []
-        return found
-
     def add(
         self,
         hook: int,
@@ -71,7 +61,6 @@ class Dispatcher:
         *,
         is_compat: bool,
         wants_return: bool,
-        has_kprobes: bool,
     ) -> None:
         """Have a hook see a system call, instead of one that sees it already.
 
@@ -80,13 +69,12 @@ class Dispatcher:
             row: Number of the call.
             is_compat: In the table of 32-bit programs.
             wants_return: The hook sees the call return.
-            has_kprobes: The kernel has them.
 
         Raises:
             KernelError: nothing has changed.
         """
         if not self._hooks:
-            self._load(has_kprobes=has_kprobes)
+            self._load()
         if wants_return:
             self.see_returns()
         self._hooks[hook] = (row, is_compat)
@@ -136,11 +124,8 @@ class Dispatcher:
         self._leave = found.pop("exit_syscall")
         [enter] = found.values()
         self.programs = [enter, self._leave]
-        links = pins.links(_OWNER)
-        for link in links:
+        for link in pins.links(_OWNER):
             self._undo.enter_context(link)
-        if enter.name == "enter_by_kprobe":
-            self.probes = links  # that of the return has nothing to count
 
     def forget_others(self) -> set[str]:
         """Remove what no hook of these has written; whose links are wanted."""
@@ -157,41 +142,18 @@ class Dispatcher:
         """Let go of it; what is pinned stays attached."""
         self._undo.pop_all()
 
-    def _load(self, *, has_kprobes: bool) -> None:
+    def _load(self) -> None:
         with contextlib.ExitStack() as undo, self._shared.named(_OWNER):
-            by_kprobe = has_preemptible_tracepoints() and has_kprobes
-            if not (by_kprobe and self._load_probed(undo)):
-                opened = self._shared.open("syscall", undo)
-                opened.load()
-                self._keep(opened, "enter_syscall", undo)
-                undo.enter_context(opened.programs["enter_syscall"].attach())
+            opened = self._shared.open("syscall", undo)
+            opened.load()
+            enter = opened.programs["enter_syscall"]
+            self._leave = opened.programs["exit_syscall"]
+            self.programs = [enter, self._leave]
+            if self._shared.pins is not None:
+                self._shared.pins.keep_program(self._leave, undo)
+            undo.enter_context(enter.attach())
             self._undo = undo.pop_all()
             self._sees_returns = False
-
-    def _load_probed(self, undo: contextlib.ExitStack) -> bool:
-        """Where programs on tracepoints can be preempted; false if it cannot be."""
-        with contextlib.ExitStack() as attempt:
-            opened = self._shared.open("syscall", attempt)
-            opened.programs["enter_syscall"].autoload = False
-            enter = opened.programs["enter_by_kprobe"]
-            enter.autoload = True
-            try:
-                opened.load()
-                probes = [_attach_entry(enter, _CALL_FUNCTIONS[0], attempt)]
-            except KernelError:
-                return False  # of another architecture
-            with contextlib.suppress(KernelError):  # it has no 32-bit calls
-                probes += [_attach_entry(enter, _CALL_FUNCTIONS[1], attempt)]
-            self.probes = probes
-            self._keep(opened, "enter_by_kprobe", attempt)
-            undo.enter_context(attempt.pop_all())
-        return True
-
-    def _keep(self, opened: BpfObject, enter: str, undo: contextlib.ExitStack) -> None:
-        self._leave = opened.programs["exit_syscall"]
-        self.programs = [opened.programs[enter], self._leave]
-        if self._shared.pins is not None:
-            self._shared.pins.keep_program(self._leave, undo)
 
     def _attach(self, program: Program | PinnedProgram) -> Link:
         if not isinstance(program, PinnedProgram):
@@ -207,7 +169,3 @@ class Dispatcher:
         value = list(_SYSCALL_HOOKS.unpack(found)) if found else [0, 0]
         value[is_compat] = hook
         self._shared.maps["syscalls"].update(key, _SYSCALL_HOOKS.pack(*value))
-
-
-def _attach_entry(program: Program, function: str, undo: contextlib.ExitStack) -> Link:
-    return undo.enter_context(program.attach_kprobe(function, at_return=False))

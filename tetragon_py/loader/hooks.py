@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tetragon_py.abi import _generated as c
 from tetragon_py.errors import KernelError, UnsupportedError
-from tetragon_py.libbpf.btf import has_preemptible_tracepoints
 from tetragon_py.loader.dispatcher import Dispatcher
 from tetragon_py.loader.security import (
     COMPAT_ABIS,
@@ -138,8 +137,6 @@ class Hooks:
             is_last = number in self.dispatcher and self.dispatcher.is_last
             if number not in self.dispatcher or is_last:
                 self._missed_before += _missed(programs)
-            if is_last:
-                self._missed_before += _missed_by(self.dispatcher.take_probes())
             self._missed_before += _missed_by(self._probes.pop(number, ()))
         self._undo.pop(number).close()
         self._free.append(number)
@@ -162,7 +159,6 @@ class Hooks:
                 for program in programs
             )
             by_probes = sum(map(_missed_by, list(self._probes.values())))
-            by_probes += _missed_by(self.dispatcher.probes)
             return self._missed_before + by_programs + by_probes
 
     # ---- for the next agent ----
@@ -266,7 +262,6 @@ class Hooks:
             row,
             is_compat=is_compat,
             wants_return=wants_return,
-            has_kprobes="kprobe" in self.target.features,
         )
         undo.callback(self.dispatcher.clear, number)
         return self.dispatcher.programs
@@ -280,10 +275,6 @@ class Hooks:
     ) -> Sequence[AnyProgram]:
         features = self.target.features
         has_trampoline = all(name in features for name in _TRAMPOLINE)
-        if has_preemptible_tracepoints() and "kprobe" in features and not wants_return:
-            has_trampoline = (
-                False  # its program would be skipped while others wait in it
-            )
         if has_trampoline and self.target.function(point.name):
             with contextlib.ExitStack() as attempt, contextlib.suppress(KernelError):
                 opened = self._open("function", number, attempt)

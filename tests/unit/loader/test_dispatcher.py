@@ -25,9 +25,7 @@ def add(
     is_compat: bool = False,
     wants_return: bool = False,
 ) -> None:
-    dispatcher.add(
-        hook, row, is_compat=is_compat, wants_return=wants_return, has_kprobes=False
-    )
+    dispatcher.add(hook, row, is_compat=is_compat, wants_return=wants_return)
 
 
 def row(shared: FakeShared, number: int) -> tuple[int, ...]:

@@ -186,46 +186,6 @@ def test_the_dispatcher_is_there_while_it_has_work(shared):
     assert (shared.attached, shared.objects) == ([], [])
 
 
-@pytest.mark.parametrize(
-    ("features", "point", "attached"),
-    [
-        (
-            {"kprobe"},
-            OPENAT,
-            [f"enter_by_kprobe {one}_sys_call" for one in ("x64", "ia32")],
-        ),
-        (set(), OPENAT, ["enter_syscall"]),
-        ({"kprobe", *TRAMPOLINE}, FUNCTION, ["enter_kprobe security_bprm_check"]),
-    ],
-)
-def test_where_programs_can_be_preempted(
-    monkeypatch, shared, features, point, attached
-):
-    """By kprobes: in another program, who is preempted would keep it from others."""
-    for module in ("hooks", "dispatcher"):
-        name = f"tetragon_py.loader.{module}.has_preemptible_tracepoints"
-        monkeypatch.setattr(name, lambda: True)
-    hooks = hooks_of(shared, *features)
-    number = hooks.attach(point, wants_return=False)
-
-    assert shared.attached == attached
-    assert hooks.missed() == 0
-    hooks.detach(number)
-    assert (shared.attached, shared.objects) == ([], [])
-
-
-def test_no_function_that_all_calls_pass(monkeypatch, shared):
-    """Another architecture: the tracepoint is what there is."""
-    for module in ("hooks", "dispatcher"):
-        name = f"tetragon_py.loader.{module}.has_preemptible_tracepoints"
-        monkeypatch.setattr(name, lambda: True)
-    shared.cannot_attach.add("x64_sys_call")
-    hooks = hooks_of(shared, "kprobe")
-    hooks.attach(OPENAT, wants_return=True)
-
-    assert shared.attached == ["enter_syscall", "exit_syscall"]
-
-
 def test_numbers(shared):
     """The longest unused is the next; there are only so many."""
     hooks = hooks_of(shared, "lsm")
