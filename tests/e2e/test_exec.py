@@ -82,8 +82,9 @@ def test_origin(agent: Agent, triggers: Path) -> None:
     last: dict[int, int] = {}
     disorder = 0
     for event in agent.events():
-        if "procFS" in next(iter(event.values()))["process"]["flags"].split():
-            continue
+        process = next(iter(event.values())).get("process")
+        if process is None or "procFS" in process["flags"].split():
+            continue  # of the agent itself, or of what lived before it
         cpu, sequence = event["cpu"], int(event["sequence"])
         disorder += sequence <= last.get(cpu, 0)
         last[cpu] = sequence

@@ -55,7 +55,7 @@ class Kernel:
     without: Mapping[str, str]
     command_line: str = ""
     has_systemd: bool = False  # booted a second time, with systemd as PID 1
-    start_seconds_max: float = 15.0
+    start_seconds_max: float = 25.0  # beside another guest
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -151,7 +151,7 @@ def _kernel(name: str, table: Mapping[str, Any]) -> Kernel:
         section.take("without", dict, {}),
         section.take("command_line", str, ""),
         section.take("systemd", bool, default=False),
-        float(section.take("start_seconds_max", int, 15)),
+        float(section.take("start_seconds_max", int, 25)),
     )
     section.end()
     if both := kernel.features & set(kernel.without):
