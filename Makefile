@@ -167,7 +167,7 @@ ci: build/dev.stamp build/rsyslog.stamp all $(TRIGGERS) ## all tests here, then 
 # Two at a time, as each is emulated by one core: what the kernel decides, and the service, on
 # one of them, beside it what can tell the others apart. `make test-vm` runs all.
 DECIDED := tests/vm/in_guest tests/bpf tests/e2e/library $(addprefix tests/e2e/test_,$(addsuffix .py,\
-	exec guards other_doors policy_start prevention reload signals))
+	exec guards other_doors prevention reload signals))
 guests: build/dev.stamp build/rsyslog.stamp all $(TRIGGERS)
 	$(Q)vm() { $(BIN)/python -m tests.vm --timeout 3000 "$$@"; }; \
 	others() { vm 7.2 5.10 -- $(SMOKE) && vm 6.1 -- $(filter-out %prevention.py,$(SMOKE)); }; \
