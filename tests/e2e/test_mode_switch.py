@@ -120,6 +120,7 @@ class ByFile:
 
 
 @pytest.mark.parametrize("way", [ByPlan, ByFile])
+@pytest.mark.timeout(360)
 def test_every_hit_is_enforced_or_monitored(
     sensor: LifecycleSensor,
     triggers: Path,

@@ -9,6 +9,8 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.e2e.attempts import REFUSAL
 from tests.e2e.enforcement import needs_denial
 from tests.e2e.events import losses
@@ -106,6 +108,7 @@ def hits(agent: Reloading, kind: str, name: str) -> list[Event]:
     ]
 
 
+@pytest.mark.timeout(360)
 def test_nobody_survives(tmp_path: Path, triggers: Path) -> None:
     """300 reloads around a policy that kills, a fresh process for each try."""
     agent = Reloading(tmp_path)

@@ -244,6 +244,7 @@ def test_small_disk_with_rotations(
     assert "is written again" in log
 
 
+@pytest.mark.timeout(360)
 def test_kill_during_rotations(tmp_path: Path, triggers: Path) -> None:
     """Killed at random moments: what was written stays, only last lines are torn."""
     random.seed(23)
